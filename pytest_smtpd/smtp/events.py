@@ -1,0 +1,134 @@
+"""What a session asks its owner about. Each event stops the session until its verdict.
+
+`stage` is the name under which faults and callbacks know the event (contract section 7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+Parameters = dict[str, str | None]
+
+
+@dataclass(slots=True)
+class Transaction:
+    """A mail transaction in the making (RFC 5321 section 3.3); the engine alone writes it."""
+
+    mail_from: str
+    mail_parameters: Parameters
+    rcpt_to: list[str] = field(default_factory=list)
+    rcpt_parameters: list[Parameters] = field(default_factory=list)
+    tag: object = None  # its owner's, set at MAIL and carried along
+
+    @property
+    def utf8(self) -> bool:
+        return "SMTPUTF8" in self.mail_parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A client is there and waits for the greeting."""
+
+    peer: str
+    stage: ClassVar[str] = "connect"
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """HELO, EHLO or LHLO."""
+
+    verb: str
+    name: str
+    stage: ClassVar[str] = "helo"
+
+
+@dataclass(frozen=True, slots=True)
+class StartTLS:
+    """STARTTLS; once accepted, the owner sends what is due and starts the handshake."""
+
+    stage: ClassVar[str] = "starttls"
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """AUTH with a mechanism that is offered."""
+
+    mechanism: str
+    stage: ClassVar[str] = "auth"
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """MAIL, its path and parameters well-formed."""
+
+    address: str
+    transaction: Transaction
+    stage: ClassVar[str] = "mail"
+
+
+@dataclass(frozen=True, slots=True)
+class Rcpt:
+    """RCPT, its path and parameters well-formed."""
+
+    address: str
+    parameters: Parameters
+    transaction: Transaction
+    stage: ClassVar[str] = "rcpt"
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The DATA command, with a sender and a recipient there."""
+
+    transaction: Transaction
+    stage: ClassVar[str] = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """The final dot, or the last BDAT chunk, came: this is the whole message."""
+
+    raw: bytes
+    transaction: Transaction
+    stage: ClassVar[str] = "message"
+
+
+@dataclass(frozen=True, slots=True)
+class Rset:
+    """RSET."""
+
+    stage: ClassVar[str] = "rset"
+
+
+@dataclass(frozen=True, slots=True)
+class Noop:
+    """NOOP."""
+
+    stage: ClassVar[str] = "noop"
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """QUIT."""
+
+    stage: ClassVar[str] = "quit"
+
+
+Event = (
+    Connected | Hello | StartTLS | Auth | Mail | Rcpt | Data | MessageReceived | Rset | Noop | Quit
+)
+
+STAGES: tuple[str, ...] = (
+    "connect",
+    "helo",
+    "starttls",
+    "auth",
+    "mail",
+    "rcpt",
+    "data",
+    "message",
+    "rset",
+    "noop",
+    "quit",
+)

@@ -1,0 +1,191 @@
+"""The grammar of command lines: one function a production, its RFC section above it.
+
+Functions return parsed values or raise `Malformed` with the reply that is due.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from dataclasses import dataclass
+
+from . import replies
+from .events import Parameters
+from .replies import Reply, fill
+
+
+class Malformed(Exception):
+    """A command line that does not parse; `reply` is what the client gets."""
+
+    def __init__(self, reply: Reply, violation: str = "bad-syntax") -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+        self.violation = violation
+
+
+# What HELP says of each command, and what a wrong one is answered with
+USAGE: dict[str, str] = {
+    "HELO": "HELO hostname",
+    "EHLO": "EHLO hostname",
+    "LHLO": "LHLO hostname",
+    "STARTTLS": "STARTTLS",
+    "AUTH": "AUTH mechanism [initial-response]",
+    "MAIL": "MAIL FROM:<address> [parameters]",
+    "RCPT": "RCPT TO:<address> [parameters]",
+    "DATA": "DATA",
+    "BDAT": "BDAT chunk-size [LAST]",
+    "RSET": "RSET",
+    "NOOP": "NOOP [text]",
+    "VRFY": "VRFY text",
+    "EXPN": "EXPN text",
+    "HELP": "HELP [command]",
+    "QUIT": "QUIT",
+}
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def syntax(verb: str) -> Malformed:
+    return Malformed(fill(replies.SYNTAX, usage=USAGE[verb]))
+
+
+def decode(line: bytes, verb: str) -> str:
+    """The line as text. Octets over 127 are for UTF-8 addresses alone (RFC 6531 section 3.3)."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Malformed(
+            {"MAIL": replies.BAD_SENDER, "RCPT": replies.BAD_RECIPIENT}.get(
+                verb, fill(replies.SYNTAX, usage=USAGE[verb])
+            ),
+            "non-ascii-command",
+        ) from None
+    if _CONTROL.search(text):
+        raise syntax(verb)
+    return text
+
+
+# RFC 5321 section 4.1.1.1: Domain or address-literal. Names that no DNS would allow (underscores,
+# single labels) are what real clients send from real machines.
+def hello_name(argument: bytes, verb: str) -> str:
+    name = decode(argument, verb)
+    if not name or " " in name or not name.isascii():
+        raise syntax(verb)
+    return name
+
+
+# RFC 5321 section 4.1.2: Path = "<" [ A-d-l ":" ] Mailbox ">". What stands in Mailbox is for the
+# address check to judge; here it only has to be delimited: no space or angle bracket unquoted.
+_PATH = re.compile(
+    r"""
+    <
+    (?: @ [^:<>"\s]+ : )?                                  # source route, to be ignored (App. C)
+    ( (?: " (?: [^"\\] | \\. )*+ " | [^<>"\s\\] )*+ )
+    >
+    (?: [ ]+ (.*) )?
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A reverse or forward path: the address, and the text of the parameters behind it."""
+
+    address: str
+    parameters: str
+    spaced: bool  # whether a space stood before it
+
+
+def path(argument: bytes, verb: str, keyword: str) -> Path:
+    bad = replies.BAD_SENDER if verb == "MAIL" else replies.BAD_RECIPIENT
+    text = decode(argument, verb)
+    if text[: len(keyword)].upper() != keyword:
+        raise syntax(verb)
+    rest = text[len(keyword) :]
+    stripped = rest.lstrip(" ")  # Outlook and many scripts write "FROM: <...>"
+    if not stripped.startswith("<"):
+        raise syntax(verb)
+    found = _PATH.fullmatch(stripped)
+    if found is None:
+        raise Malformed(bad)
+    return Path(found[1], found[2] or "", len(stripped) != len(rest))
+
+
+# RFC 3461 section 4: xtext, "+" and two hex digits for what is not printable ASCII
+_XTEXT = r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """An ESMTP parameter: the extension it belongs to and the form of its value."""
+
+    extension: str
+    value: re.Pattern[str] | None  # None: the keyword stands alone
+
+
+def _parameter(extension: str, value: str | None) -> Parameter:
+    return Parameter(extension, value if value is None else re.compile(value, re.IGNORECASE))
+
+
+MAIL_PARAMETERS: dict[str, Parameter] = {
+    "SIZE": _parameter("SIZE", r"\d{1,20}"),  # RFC 1870 section 5
+    "BODY": _parameter("8BITMIME", r"7BIT|8BITMIME|BINARYMIME"),  # RFC 6152, RFC 3030
+    "SMTPUTF8": _parameter("SMTPUTF8", None),  # RFC 6531 section 3.4
+    "RET": _parameter("DSN", r"FULL|HDRS"),  # RFC 3461 section 4.3
+    "ENVID": _parameter("DSN", _XTEXT + r"{1,100}"),  # RFC 3461 section 4.4
+    "AUTH": _parameter("AUTH", rf"<>|{_XTEXT}{{1,500}}"),  # RFC 4954 section 5
+}
+
+RCPT_PARAMETERS: dict[str, Parameter] = {
+    # RFC 3461 section 4.1: NEVER goes alone
+    "NOTIFY": _parameter(
+        "DSN", r"NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2}"
+    ),
+    # RFC 3461 section 4.2; RFC 6533 section 3 allows UTF-8 in it
+    "ORCPT": _parameter("DSN", r"[A-Z0-9-]+;(?:[!-*,-<>-~\x80-\U0010ffff]|\+[0-9A-F]{2}){1,500}"),
+}
+
+_KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+
+
+# RFC 5321 section 4.1.2: Mail-parameters, Rcpt-parameters
+def parameters(text: str, verb: str, offered: Container[str]) -> Parameters:
+    known = MAIL_PARAMETERS if verb == "MAIL" else RCPT_PARAMETERS
+    result: Parameters = {}
+    for word in text.split(" "):
+        if not word:
+            continue
+        keyword, equals, value = word.partition("=")
+        name = keyword.upper()
+        if not _KEYWORD.fullmatch(keyword) or name in result:
+            raise syntax(verb)
+        row = known.get(name)
+        extension = row.extension if row else ""
+        if name == "BODY" and value.upper() == "BINARYMIME":
+            extension = "BINARYMIME"
+        if row is None or extension not in offered:
+            unknown = fill(replies.UNKNOWN_PARAMETER, name=name)
+            raise Malformed(unknown, "unoffered-extension")
+        if bool(equals) != (row.value is not None) or (
+            row.value and not row.value.fullmatch(value)
+        ):
+            raise Malformed(fill(replies.BAD_PARAMETER, name=name))
+        result[name] = value if equals else None
+    return result
+
+
+# RFC 3030 section 2: BDAT SP chunk-size [SP LAST]
+_BDAT = re.compile(rb"(\d{1,19})(?:[ ]+(LAST))?", re.IGNORECASE)
+
+
+def chunk(argument: bytes) -> tuple[int, bool]:
+    found = _BDAT.fullmatch(argument)
+    if found is None:
+        raise syntax("BDAT")
+    return int(found[1]), found[2] is not None
+
+
+def no_argument(argument: bytes, verb: str) -> None:
+    if argument:
+        raise syntax(verb)

@@ -1,0 +1,73 @@
+"""The AUTH exchange between a session and a SASL mechanism (RFC 4954 section 4).
+
+Base64, the cancelling ``*`` and the reply codes live here; what the octets mean, in `auth`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from . import replies
+from .auth import MECHANISMS, Challenge, Failure, Success
+from .profile import Profile
+from .replies import Reply, fill
+
+
+def decode(text: bytes) -> bytes:
+    """Base64 as it stands on the wire; ``=`` alone is the empty response. Raises ValueError."""
+    if text == b"=":
+        return b""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The server's next line; the exchange is over unless `more` is expected."""
+
+    reply: Reply
+    more: bool = False
+    user: str | None = None
+
+
+class Login:
+    """One AUTH command from its first line to its last."""
+
+    def __init__(self, mechanism: str, initial: bytes | None, profile: Profile) -> None:
+        assert profile.users is not None
+        kind = MECHANISMS[mechanism]
+        self.cleartext = kind.cleartext
+        self._mechanism = kind(profile.users, hostname=profile.hostname)
+        self._initial = initial
+        self._outcome: Reply | None = None
+
+    def start(self, outcome: Reply | None = None) -> Turn:
+        """The answer to the AUTH command; `outcome` replaces the last one and lets anyone in."""
+        self._outcome = outcome
+        return self._turn(self._mechanism.start(self._initial))
+
+    def respond(self, line: bytes) -> Turn:
+        """The answer to one line of the client."""
+        if line == b"*":
+            return Turn(replies.AUTH_CANCELLED)
+        try:
+            data = decode(line)
+        except ValueError:
+            return Turn(replies.BAD_BASE64)
+        return self._turn(self._mechanism.respond(data))
+
+    def _turn(self, step: Challenge | Success | Failure) -> Turn:
+        match step:
+            case Challenge(data):
+                text = base64.b64encode(data).decode("ascii")
+                return Turn(fill(replies.CHALLENGE, challenge=text), more=True)
+            case Success(user):
+                return Turn(self._outcome or replies.AUTHENTICATED, user=user)
+            case Failure(malformed):
+                if self._outcome is not None:
+                    return Turn(self._outcome, user="")
+                return Turn(replies.AUTH_SYNTAX if malformed else replies.BAD_CREDENTIALS)

@@ -1,0 +1,83 @@
+"""What a client can do against the RFCs: one row a code, with its sentence and its section.
+
+The engine records a code; the transcript, `strict` and the reference page read the row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What a client did against the protocol, even where the server let it pass.
+
+    `code` is stable, `text` says it in a sentence, `rfc` names the section.
+    """
+
+    code: str
+    text: str
+    rfc: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.text} ({self.rfc})"
+
+
+VIOLATIONS: dict[str, Violation] = {
+    row.code: row
+    for row in (
+        Violation(
+            "bare-lf", "sent a line feed without a carriage return before it", "RFC 5321 2.3.8"
+        ),
+        Violation(
+            "bare-cr", "sent a carriage return without a line feed after it", "RFC 5321 2.3.8"
+        ),
+        Violation(
+            "long-line", "sent a line of more than 998 octets in a message", "RFC 5321 4.5.3.1.6"
+        ),
+        Violation("long-command", "sent a command line over its limit", "RFC 5321 4.5.3.1.4"),
+        Violation("early-talker", "sent something before the greeting", "RFC 5321 3.1"),
+        Violation(
+            "pipelining",
+            "sent more before the reply to a command that must be waited for",
+            "RFC 2920 3.1",
+        ),
+        Violation(
+            "eight-bit", "sent octets over 127 without BODY=8BITMIME or SMTPUTF8", "RFC 6152 3"
+        ),
+        Violation("no-quit", "closed the connection without QUIT", "RFC 5321 4.1.1.10"),
+        Violation(
+            "unfinished-message", "closed the connection inside a message", "RFC 5321 4.1.1.10"
+        ),
+        Violation(
+            "cleartext-password",
+            "sent a password in clear although STARTTLS was offered",
+            "RFC 4954 4",
+        ),
+        Violation(
+            "tls-on-plain-port", "spoke TLS to a port that speaks plain SMTP", "RFC 8314 3.3"
+        ),
+        Violation(
+            "plain-on-tls-port", "spoke plain text to a port that speaks TLS", "RFC 8314 3.3"
+        ),
+        Violation(
+            "starttls-injection",
+            "sent something in clear behind STARTTLS before the handshake",
+            "RFC 3207 6",
+        ),
+        Violation("no-ehlo", "sent MAIL before EHLO or HELO", "RFC 5321 3.2"),
+        Violation("bad-sequence", "sent a command out of sequence", "RFC 5321 4.1.4"),
+        Violation("unknown-command", "sent a command the server does not know", "RFC 5321 4.2.4"),
+        Violation(
+            "unoffered-extension", "used an extension that was not offered", "RFC 5321 2.2.1"
+        ),
+        Violation("bad-syntax", "sent a command with wrong syntax", "RFC 5321 4.1.1"),
+        Violation("space-in-path", "put a space between the colon and the path", "RFC 5321 3.3"),
+        Violation("non-ascii-command", "sent octets over 127 without SMTPUTF8", "RFC 5321 2.4"),
+        Violation(
+            "size-exceeded", "declared or sent a message over the announced SIZE", "RFC 1870 6"
+        ),
+        Violation("size-mismatch", "sent more octets than SIZE had declared", "RFC 1870 5"),
+        Violation("http", "spoke HTTP to a mail server", "RFC 5321 2.4"),
+    )
+}
