@@ -1,0 +1,233 @@
+"""The checks of option values and their text forms: a value in, the value to keep out.
+
+A check says what is allowed by raising `Wanted`. What it needs it imports itself: `options` is
+loaded at every start of pytest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import NoReturn
+
+CERTIFICATES = ("valid", "expired", "not-yet-valid", "wrong-host", "untrusted")
+
+
+class Wanted(ValueError):
+    """A value that is not allowed; the text says what is."""
+
+
+def wanted(text: str, value: object = None, choices: Iterable[str] = ()) -> NoReturn:
+    from .patterns import nearest
+
+    raise Wanted(text + (nearest(value, choices) if isinstance(value, str) else ""))
+
+
+def one_of(*choices: object) -> Callable[[object], object]:
+    names = [choice for choice in choices if isinstance(choice, str)]
+
+    def check(value: object) -> object:
+        if any(
+            value is choice or (value == choice and type(value) is type(choice))
+            for choice in choices
+        ):
+            return value
+        wanted(f"one of {', '.join(map(repr, choices))} is wanted", value, names)
+
+    return check
+
+
+boolean = one_of(True, False)
+
+
+def text(value: object) -> object:
+    if not isinstance(value, str) or any(ord(c) < 32 or ord(c) == 127 for c in value):
+        wanted("a str without control characters is wanted")
+    return value
+
+
+def name(value: object) -> object:
+    if not value or " " in str(text(value)) or not str(value).isascii():
+        wanted("a host name is wanted: ASCII, no spaces")
+    return value
+
+
+def number(
+    least: float, most: float = float("inf"), *, kind: str = "int", none: bool = False
+) -> Callable[[object], object]:
+    bound = f"from {least} to {most}" if most < float("inf") else f"from {least} up"
+
+    def check(value: object) -> object:
+        kinds = (int,) if kind == "int" else (int, float)
+        if value is None and none:
+            return value
+        if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+            number = "a whole number" if kind == "int" else "a number of seconds"
+            wanted(f"{number} {bound}{' or None' if none else ''} is wanted")
+        return value
+
+    return check
+
+
+def timeout(value: object) -> object:
+    number(0, kind="float")(value)
+    if value == 0:
+        wanted("a number of seconds above 0 is wanted")
+    return float(value)  # type: ignore[arg-type]
+
+
+def socket_path(value: object) -> object:
+    if value is None:
+        return None
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        wanted("a path is wanted")
+    return os.fspath(value)
+
+
+def rules(*, hosts: bool = False) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        from .rejection import compile_rules
+
+        try:
+            compile_rules(value, hosts=hosts)  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            wanted(
+                f"{error}; a pattern, a list of patterns, or a mapping from pattern to reply "
+                "is wanted"
+            )
+        if isinstance(value, Iterable) and not isinstance(value, str | Mapping):
+            return tuple(value)
+        return value
+
+    return check
+
+
+def function(value: object) -> object:
+    if value is not None and not callable(value):
+        wanted("a callable is wanted")
+    return value
+
+
+def words(*known: str) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            wanted(f"a list of {', '.join(known)} is wanted")
+        words = []
+        for word in value:
+            name = word.upper() if isinstance(word, str) else word
+            if name not in known:
+                wanted(f"{word!r} is none of {', '.join(known)}", name, known)
+            words.append(name)
+        return tuple(dict.fromkeys(words))
+
+    return check
+
+
+def certificate(value: object) -> object:
+    if isinstance(value, tuple | list) and len(value) == 2:
+        if all(isinstance(path, str | os.PathLike) for path in value):
+            return tuple(os.fspath(path) for path in value)
+    elif value in CERTIFICATES:
+        return value
+    kinds = ", ".join(map(repr, CERTIFICATES))
+    wanted(f"one of {kinds}, or a pair (certfile, keyfile) is wanted", value, CERTIFICATES)
+
+
+def ssl_context(value: object) -> object:
+    if value is not None:
+        ssl = sys.modules.get("ssl")  # whoever has a context has loaded it
+        if ssl is None or not isinstance(value, ssl.SSLContext):
+            wanted("an ssl.SSLContext is wanted")
+    return value
+
+
+class Users(dict[str, str]):
+    """User names and passwords; shown without the passwords."""
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{user!r}: '***'" for user in self) + "}"
+
+
+def users(value: object) -> object:
+    if value is None or value == "any":
+        return value
+    if not isinstance(value, Mapping) or not value:
+        wanted("a mapping from user to password, or 'any', is wanted")
+    for user, password in value.items():
+        if not isinstance(user, str) or not isinstance(password, str) or not user or not password:
+            wanted("users and passwords are non-empty strs")
+    return Users(value)
+
+
+def faults(value: object) -> object:
+    from .faults import Fault
+
+    faults = tuple(value) if isinstance(value, Iterable) else (value,)
+    for fault in faults:
+        if not isinstance(fault, Fault):
+            wanted(f"{fault!r} is none; a list of pytest_smtpd.faults is wanted")
+    return faults
+
+
+def seed(value: object) -> object:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | str)):
+        wanted("an int or a str is wanted")
+    return value
+
+
+def codes(value: object) -> object:
+    from .mail.problems import PROBLEMS
+    from .smtp.violations import VIOLATIONS
+
+    codes = (value,) if isinstance(value, str) else value
+    if not isinstance(codes, Iterable):
+        wanted("a list of codes of violations and problems is wanted")
+    codes = tuple(codes)
+    for code in codes:
+        if code not in VIOLATIONS and code not in PROBLEMS:
+            known = [*VIOLATIONS, *PROBLEMS]
+            wanted(f"{code!r} is no code of a violation or problem", code, known)
+    return codes
+
+
+# ---- text forms, for ini and command lines
+
+
+def read_bool(text: str) -> object:
+    known = {"true": True, "yes": True, "on": True, "1": True,
+             "false": False, "no": False, "off": False, "0": False}  # fmt: skip
+    return known.get(text.strip().lower(), text)
+
+
+def read_int(text: str) -> object:
+    if text.strip().lower() == "none":
+        return None
+    try:
+        return int(text.replace("_", ""))
+    except ValueError:
+        return text
+
+
+def read_float(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def read_certificate(text: str) -> object:
+    return tuple(part.strip() for part in text.split(",")) if "," in text else text
+
+
+def read_rule(text: str) -> object:
+    """``PATTERN[=REPLY]``; an ``=`` that no reply code follows belongs to the pattern."""
+    pattern, equals, reply = text.rpartition("=")
+    if equals and reply[:3].isdigit() and (len(reply) == 3 or reply[3] == " "):
+        return (pattern.strip(), reply)
+    return (text, None)
+
+
+def read_user(text: str) -> object:
+    name, colon, password = text.partition(":")
+    return (name, password) if colon else text

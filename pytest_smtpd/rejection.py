@@ -1,0 +1,74 @@
+"""How a test says no: `Reject`, raised by callbacks, and the patterns of the `reject_*` options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+from .patterns import PatternLike, compile_host_pattern, compile_pattern
+from .smtp.replies import Reply
+
+ReplyLike: TypeAlias = int | str | Reply
+RejectOption: TypeAlias = (
+    PatternLike | Iterable[PatternLike] | Mapping[PatternLike, ReplyLike | None]
+)
+
+_BEGINS_WITH_CODE = re.compile(r"\d{3}(?:[ -]|$)")
+
+
+class Reject(Exception):
+    """Raised in a callback to refuse what it was asked about.
+
+    - ``Reject()`` takes the default reply of the callback's stage,
+    - ``Reject("text")`` its default code with that text,
+    - ``Reject("450 4.2.1 later")``, ``Reject(450)`` or ``Reject(Reply(...))`` a reply of its own.
+
+    Raises `ValueError` for a reply whose code is not 4xx or 5xx.
+    """
+
+    def __init__(self, reply: ReplyLike | None = None) -> None:
+        super().__init__(*(() if reply is None else (reply,)))
+        self.reply: Reply | None = None  # a reply of its own
+        self.text: str | None = None  # a text for the default reply
+        if isinstance(reply, str) and not _BEGINS_WITH_CODE.match(reply):
+            self.text = reply
+        elif reply is not None:
+            self.reply = negative(reply)
+
+    def reply_for(self, default: Reply) -> Reply:
+        """The reply that the client gets, `default` being that of the stage."""
+        if self.text is not None:
+            return default.with_text(self.text)
+        return self.reply or default
+
+
+def negative(value: ReplyLike) -> Reply:
+    """The reply that was written, which has to refuse. Raises `ValueError` if it does not."""
+    reply = Reply.of(value)
+    if reply.code < 400:
+        raise ValueError(f"{value!r} does not refuse: a reply code from 400 to 599 is wanted")
+    return reply
+
+
+Rule: TypeAlias = tuple[Callable[[str], bool], Reply | None]
+
+
+def compile_rules(option: RejectOption | None, *, hosts: bool = False) -> tuple[Rule, ...]:
+    """A `reject_*` option as predicates, each with its reply (None: the default one).
+
+    Raises `TypeError` or `ValueError`, saying what is wrong with which pattern or reply.
+    """
+    compile_one = compile_host_pattern if hosts else compile_pattern
+    if option is None:
+        return ()
+    if isinstance(option, Mapping):
+        return tuple(
+            (compile_one(pattern), None if reply is None else negative(reply))
+            for pattern, reply in option.items()
+        )
+    if isinstance(option, str | re.Pattern) or callable(option):
+        return ((compile_one(option), None),)
+    if not isinstance(option, Iterable) or isinstance(option, bytes | bytearray):
+        compile_one(option)  # says what is wrong
+    return tuple((compile_one(pattern), None) for pattern in option)
