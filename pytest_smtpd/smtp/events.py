@@ -1,5 +1,8 @@
 """What a session asks its owner about. Each event stops the session until its verdict.
 
+Events are made by the engine and changed by nobody. They are not frozen: that would treble the
+cost of making one, and a message takes four.
+
 `stage` is the name under which faults and callbacks know the event (contract section 7).
 """
 
@@ -26,7 +29,7 @@ class Transaction:
         return "SMTPUTF8" in self.mail_parameters
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Connected:
     """A client is there and waits for the greeting."""
 
@@ -34,7 +37,7 @@ class Connected:
     stage: ClassVar[str] = "connect"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hello:
     """HELO, EHLO or LHLO."""
 
@@ -43,14 +46,14 @@ class Hello:
     stage: ClassVar[str] = "helo"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StartTLS:
     """STARTTLS; once accepted, the owner sends what is due and starts the handshake."""
 
     stage: ClassVar[str] = "starttls"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Auth:
     """AUTH with a mechanism that is offered."""
 
@@ -58,7 +61,7 @@ class Auth:
     stage: ClassVar[str] = "auth"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Mail:
     """MAIL, its path and parameters well-formed."""
 
@@ -67,7 +70,7 @@ class Mail:
     stage: ClassVar[str] = "mail"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rcpt:
     """RCPT, its path and parameters well-formed."""
 
@@ -77,7 +80,7 @@ class Rcpt:
     stage: ClassVar[str] = "rcpt"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Data:
     """The DATA command, with a sender and a recipient there."""
 
@@ -85,7 +88,7 @@ class Data:
     stage: ClassVar[str] = "data"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MessageReceived:
     """The final dot, or the last BDAT chunk, came: this is the whole message."""
 
@@ -94,21 +97,21 @@ class MessageReceived:
     stage: ClassVar[str] = "message"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rset:
     """RSET."""
 
     stage: ClassVar[str] = "rset"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Noop:
     """NOOP."""
 
     stage: ClassVar[str] = "noop"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Quit:
     """QUIT."""
 

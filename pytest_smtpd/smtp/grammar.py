@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import replies
 from .events import Parameters
@@ -88,8 +89,7 @@ _PATH = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """A reverse or forward path: the address, and the text of the parameters behind it."""
 
     address: str
@@ -151,6 +151,8 @@ _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 # RFC 5321 section 4.1.2: Mail-parameters, Rcpt-parameters
 def parameters(text: str, verb: str, offered: Container[str]) -> Parameters:
+    if not text:
+        return {}
     known = MAIL_PARAMETERS if verb == "MAIL" else RCPT_PARAMETERS
     result: Parameters = {}
     for word in text.split(" "):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 MAX_REPLY_LINE = 512  # RFC 5321 section 4.5.3.1.5, with code and CRLF
+SHORT = 490  # characters of text that fit into one line with any code in front
 
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")  # RFC 3463 section 2
 _WRITTEN = re.compile(r"(\d{3})(?:[ -](.*))?", re.DOTALL)
@@ -78,26 +79,27 @@ class Reply:
 
     def encode(self, *, enhanced: bool, utf8: bool) -> bytes:
         """The reply's octets: every line at most 512 octets, ended by CRLF."""
-        return _encode(self, enhanced, utf8)
+        prefix = f"{self.enhanced} " if enhanced and self.enhanced else ""
+        text = self.text
+        if len(text) < SHORT and text.isascii() and "\n" not in text:
+            return f"{self.code} {prefix}{text}\r\n".encode()
+        return _encode_lines(self.code, prefix.encode(), text, "utf-8" if utf8 else "ascii")
 
     def __str__(self) -> str:
         return " ".join(filter(None, (str(self.code), self.enhanced, self.text)))
 
 
-@lru_cache(maxsize=1024)
-def _encode(reply: Reply, enhanced: bool, utf8: bool) -> bytes:
-    prefix = f"{reply.enhanced} ".encode() if enhanced and reply.enhanced else b""
-    encoding = "utf-8" if utf8 else "ascii"
+@lru_cache(maxsize=256)  # EHLO's reply is the same for everybody
+def _encode_lines(code: int, prefix: bytes, text: str, encoding: str) -> bytes:
     room = MAX_REPLY_LINE - len("250-") - len(prefix) - len("\r\n")
     lines = [
         piece
-        for line in reply.text.split("\n")
+        for line in text.split("\n")
         for piece in _wrap(line.encode(encoding, "replace"), room)
     ]
-    code = str(reply.code).encode()
     return b"".join(
-        b"%b%b%b%b\r\n" % (code, b" " if last else b"-", prefix, line)
-        for last, line in _mark_last(lines)
+        b"%d%b%b%b\r\n" % (code, b" " if number == len(lines) else b"-", prefix, line)
+        for number, line in enumerate(lines, 1)
     )
 
 
@@ -109,11 +111,6 @@ def _wrap(line: bytes, room: int) -> Iterator[bytes]:
         yield line[:end]
         line = line[end:]
     yield line
-
-
-def _mark_last(lines: list[bytes]) -> Iterator[tuple[bool, bytes]]:
-    for number, line in enumerate(lines, 1):
-        yield number == len(lines), line
 
 
 # Before and around the transaction

@@ -227,6 +227,7 @@ class Session:
             self._login = None
 
     def _take_effect(self, event: Event) -> Reply:
+        """Carries a command out; its usual reply. The commonest come first: this is asked often."""
         match event:
             case Mail(transaction=transaction):
                 self.transaction, self.phase, self._refused = transaction, Phase.SENDER, False
@@ -241,17 +242,11 @@ class Session:
                 return replies.START_DATA
             case MessageReceived() | Rset():
                 self._reset()
-                return replies.OK
             case Connected():
                 self.phase = Phase.START
                 return self.profile.greeting()
             case Hello(verb, name):
-                self._reset()
-                self.phase, self.hello, self._esmtp = Phase.READY, name, verb != "HELO"
-                if not self._esmtp:
-                    return fill(replies.HELLO, hostname=self.profile.hostname)
-                authenticated = self.user is not None
-                return Reply(250, self.profile.hello(tls=self.tls, authenticated=authenticated))
+                return self._greet(verb, name)
             case StartTLS():
                 if self._input.take():
                     self.journal.violation("starttls-injection")
@@ -260,8 +255,15 @@ class Session:
             case Quit():
                 self.closing = self.quit = True
                 return fill(replies.BYE, hostname=self.profile.hostname)
-            case _:
-                return replies.OK
+        return replies.OK
+
+    def _greet(self, verb: str, name: str) -> Reply:
+        self._reset()  # RFC 5321 section 4.1.4
+        self.phase, self.hello, self._esmtp = Phase.READY, name, verb != "HELO"
+        if not self._esmtp:
+            return fill(replies.HELLO, hostname=self.profile.hostname)
+        authenticated = self.user is not None
+        return Reply(250, self.profile.hello(tls=self.tls, authenticated=authenticated))
 
     def _reset(self) -> None:
         # RFC 5321 section 4.1.1.5
