@@ -1,0 +1,1 @@
+"""What was received: messages, the mailbox that holds them, and the checks on them."""

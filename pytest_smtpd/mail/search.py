@@ -1,0 +1,142 @@
+"""Links and one-time codes in the bodies of a message.
+
+Rule: the search is bounded, and a link or code that is not the only one is an `AssertionError` that
+shows what there was to choose from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from pytest_smtpd.mail.markup import Anchor, Page, read_page
+
+# Characters of a body that are looked through: far beyond any real one without its attachments.
+_MAX_TEXT = 4_194_304
+_MAX_LINKS = 10_000
+_SHOWN = 20
+_SHOWN_LENGTH = 200
+_SHOWN_BODY = 2_000
+
+_URL = re.compile(r"""\b[hH][tT][tT][pP][sS]?://[^\s<>"`\x00-\x20\x7f]++""")
+_NEVER_LAST = frozenset(""".,;:!?'*_~|\\\u2018\u2019\u201c\u201d\u00bb\u2026\u3002\uff0c\u3001""")
+_BRACKETS = {")": "(", "]": "[", "}": "{"}
+
+
+def visible(page: str | None) -> Page:
+    return read_page((page or "")[: 4 * _MAX_TEXT])
+
+
+def find_links(html: str | None, text: str | None) -> list[Anchor]:
+    """Each URL once, first those of the HTML body; with all the link texts that lead there."""
+    found: dict[str, str] = {}
+    for url, label in _all_links(html, text):
+        known = found.get(url)
+        if known is None:
+            if len(found) >= _MAX_LINKS:
+                break
+            found[url] = label
+        elif label and len(known) < 5 * _SHOWN_LENGTH and label not in known:
+            found[url] = f"{known} / {label}" if known else label
+    return [Anchor(url, label) for url, label in found.items()]
+
+
+def _all_links(html: str | None, text: str | None) -> Iterator[Anchor]:
+    for item in visible(html).items:
+        if isinstance(item, Anchor):
+            if not item.url.startswith("#") and not item.url.lower().startswith("javascript:"):
+                yield item
+        else:
+            yield from (Anchor(url, "") for url in _urls(item))
+    yield from (Anchor(url, "") for url in _urls(text or ""))
+
+
+def _urls(text: str) -> Iterator[str]:
+    for match in _URL.finditer(text, 0, _MAX_TEXT):
+        url = _trim(match[0])
+        if not url.endswith("//"):
+            yield url
+
+
+def _trim(url: str) -> str:
+    """Without the punctuation of the sentence around it."""
+    surplus = {close: url.count(close) - url.count(open_) for close, open_ in _BRACKETS.items()}
+    end = len(url)
+    while end:
+        last = url[end - 1]
+        if last in _NEVER_LAST:
+            pass
+        elif surplus.get(last, 0) > 0:
+            surplus[last] -= 1
+        else:
+            break
+        end -= 1
+    return url[:end]
+
+
+def only_link(links: list[Anchor], contains: str | None, text: str | None, *, message: str) -> str:
+    """The URL of the only link that fits, or `AssertionError`."""
+    fitting = [
+        link
+        for link in links
+        if (contains is None or contains in link.url) and (text is None or text in link.text)
+    ]
+    if len(fitting) == 1:
+        return fitting[0].url
+    wanted = " and ".join(
+        [f"URL contains {contains!r}"] * (contains is not None)
+        + [f"text contains {text!r}"] * (text is not None)
+    )
+    what = f"link whose {wanted}" if wanted else "link"
+    if fitting:
+        head = f"{len(fitting)} links instead of one {what} in {message}:"
+    elif links:
+        head = f"no {what} in {message}; its links are:"
+    else:
+        head = f"no {what}, and no link at all, in {message}"
+    shown = (
+        _short(link.url) + (f"  ({_short(link.text)!r})" if link.text else "")
+        for link in fitting or links
+    )
+    raise AssertionError(_listing(head, shown, len(fitting or links)))
+
+
+def only_code(
+    pattern: str | re.Pattern[str], text: str | None, html: str | None, *, message: str
+) -> str:
+    """The only distinct match of `pattern`, in the text body before the HTML body."""
+    regex = re.compile(pattern)
+    body = text or ""
+    found = _codes(regex, body)
+    if not found and html is not None:
+        page = visible(html).text
+        found = _codes(regex, page)
+        body = body if body.strip() and not found else page
+    if len(found) == 1:
+        return found[0]
+    where = f"of {regex.pattern!r} in {message}"
+    head = f"{len(found)} different matches {where}:" if found else f"no match {where}"
+    shown = body if len(body) <= _SHOWN_BODY else body[:_SHOWN_BODY] + " ..."
+    listing = _listing(head, (repr(_short(code)) for code in found), len(found))
+    raise AssertionError(f"{listing}\nthe body:\n{shown}" if shown else f"{listing}\nno body")
+
+
+def _codes(regex: re.Pattern[str], body: str) -> list[str]:
+    group = 1 if regex.groups else 0
+    found: dict[str, None] = {}
+    for match in regex.finditer(body, 0, _MAX_TEXT):
+        if match[group]:
+            found[match[group]] = None
+            if len(found) > 10 * _SHOWN:
+                break
+    return list(found)
+
+
+def _listing(head: str, lines: Iterable[str], count: int) -> str:
+    shown = [line for line, _ in zip(lines, range(_SHOWN), strict=False)]
+    more = [f"  ... and {count - _SHOWN} more"] if count > _SHOWN else []
+    return "\n".join([head, *(f"  {line}" for line in shown), *more])
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "..."

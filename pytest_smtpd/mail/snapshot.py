@@ -1,0 +1,114 @@
+"""A message as stable text for snapshot tests.
+
+Rule: only what the sender wrote counts. What changes from one sending to the next, or with the
+library that encodes the mail (folding, boundaries, transfer encodings), does not show.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from email.message import EmailMessage
+
+from pytest_smtpd.mail.content import (
+    body_text,
+    content_id,
+    content_type,
+    part_octets,
+    subparts,
+)
+from pytest_smtpd.mail.fields import Parameterized, header_text, parse_parameters
+
+_PLACEHOLDERS = {
+    "date": "<date>",
+    "resent-date": "<date>",
+    "message-id": "<message-id>",
+    "resent-message-id": "<message-id>",
+    "content-id": "<content-id>",
+    # Trace headers (RFC 5321 section 4.4) hold a time and the server's queue id.
+    "received": "<received>",
+}
+# How a part is encoded is the library's choice; the snapshot shows it decoded.
+_LEFT_OUT = frozenset({"content-transfer-encoding"})
+_PARAMETERIZED = frozenset({"content-type", "content-disposition"})
+_PLAIN_VALUE = re.compile(r"[\w.+/-]+")
+_MAX_HEADER = 65_536
+_MAX_IDS = 100
+
+Pattern = str | re.Pattern[str]
+
+
+def snapshot(root: EmailMessage, raw: bytes, redact: Pattern | Iterable[Pattern] = ()) -> str:
+    """The text of `Message.snapshot`."""
+    patterns = [redact] if isinstance(redact, str | re.Pattern) else list(redact)
+    text = "\n".join(_part(root, raw, "")) + "\n"
+    text = _hide_ids(text, root)
+    for pattern in patterns:
+        text = re.sub(pattern, "<redacted>", text)
+    return text
+
+
+def _hide_ids(text: str, root: EmailMessage) -> str:
+    """Replace the generated ids where they are referred to: `cid:` in HTML, and the Message-ID."""
+    ids: dict[str, str] = {}
+    for part in root.walk():
+        cid = content_id(part)
+        if cid and len(ids) < _MAX_IDS:
+            ids.setdefault(cid, f"<content-id-{len(ids) + 1}>")
+    for cid, placeholder in ids.items():
+        text = text.replace(f"cid:{cid}", f"cid:{placeholder}")
+    for name, value in root.raw_items():
+        if name.lower() == "message-id" and len(value) < 1_000:
+            identifier = header_text(value)
+            if identifier.startswith("<") and len(identifier) > 2:
+                text = text.replace(identifier, "<message-id>")
+            break
+    return text
+
+
+def _part(part: EmailMessage, raw: bytes, indent: str) -> Iterator[str]:
+    for name, value in part.raw_items():
+        line = _header(name.lower(), str(value))
+        if line is not None:
+            yield f"{indent}{name}: {line}"
+    yield ""
+    maintype, subtype, _ = content_type(part)
+    children = subparts(part)
+    if children:
+        for number, child in enumerate(children, 1):
+            yield f"{indent}--- part {number} of {len(children)}"
+            yield from _part(child, raw, indent + "  ")
+    elif maintype in ("text", "multipart"):
+        for line in (body_text(part) or "").rstrip("\n").split("\n"):
+            yield f"{indent}{line}" if line else ""
+        yield ""
+    else:
+        octets = part_octets(part, raw)
+        digest = hashlib.sha256(octets).hexdigest()
+        yield f"{indent}<{maintype}/{subtype}, {len(octets)} octets, sha256 {digest}>"
+        yield ""
+
+
+def _header(name: str, value: str) -> str | None:
+    if name in _LEFT_OUT:
+        return None
+    if name in _PLACEHOLDERS:
+        return _PLACEHOLDERS[name]
+    if len(value) > _MAX_HEADER:
+        return f"{header_text(value[:1_000])}... <{len(value)} characters>"
+    if name in _PARAMETERIZED:
+        return _parameterized(parse_parameters(value))
+    return header_text(value)
+
+
+def _parameterized(value: Parameterized) -> str:
+    pieces = [value.head]
+    for name, text in value.parameters.items():
+        if name == "boundary":
+            text = "<boundary>"
+        elif name == "charset":
+            text = text.lower()
+        quoted = text if _PLAIN_VALUE.fullmatch(text) else '"' + text.replace('"', '\\"') + '"'
+        pieces.append(f"{name}={quoted}")
+    return "; ".join(pieces)
