@@ -1,0 +1,1 @@
+"""What the test asked for: an event comes in, a verdict goes out."""

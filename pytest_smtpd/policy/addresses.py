@@ -1,0 +1,69 @@
+"""Whether an envelope address is well-formed, by email-validator; no DNS, ever."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+from ..smtp import replies
+from ..smtp.replies import Reply, fill
+
+Mode = Literal["syntax", "strict", "any"]
+
+
+@lru_cache(maxsize=65_536)  # a validation costs 16 us, and a suite uses few addresses
+def refusal(address: str, role: Literal["mail", "rcpt"], mode: Mode) -> Reply | None:
+    """The reply to an address that is not taken, None for one that is.
+
+    `mode` is the option ``addresses``: ``"syntax"`` takes what RFC 5321 section 4.1.2 allows,
+    ``"strict"`` what can be delivered globally, ``"any"`` everything.
+    """
+    if mode == "any" or (role == "mail" and not address):  # the null sender, section 4.5.5
+        return None
+    if role == "rcpt" and address.casefold() == "postmaster":  # section 4.5.1
+        return None
+    malformed = _why_not(address, globally=False)
+    if malformed is not None:
+        return replies.BAD_SENDER if role == "mail" else replies.BAD_RECIPIENT
+    undeliverable = _why_not(address, globally=True) if mode == "strict" else None
+    if undeliverable is None:
+        return None
+    row = replies.SENDER_NOT_DELIVERABLE if role == "mail" else replies.RECIPIENT_NOT_DELIVERABLE
+    return fill(row, why=undeliverable)
+
+
+def load() -> None:
+    """Imports email-validator, which takes a while: before there are clients who wait for it."""
+    import email_validator  # noqa: F401
+
+
+def _why_not(address: str, *, globally: bool) -> str | None:
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        validate_email(
+            address if globally else _in_ordinary_domain(address),
+            check_deliverability=False,
+            allow_smtputf8=True,  # the engine has asked for the SMTPUTF8 parameter
+            allow_quoted_local=not globally,
+            allow_empty_local=not globally and address.startswith('""@'),
+            allow_domain_literal=not globally,
+            globally_deliverable=globally,
+        )
+    except EmailNotValidError as error:
+        return str(error)
+    return None
+
+
+def _in_ordinary_domain(address: str) -> str:
+    """The address with ``example.com`` for a special-use domain, which is refused even in syntax.
+
+    Tests are full of localhost, .test and .local: in form they are domains like any other.
+    """
+    from email_validator import SPECIAL_USE_DOMAIN_NAMES
+
+    local, at, domain = address.rpartition("@")
+    for name in SPECIAL_USE_DOMAIN_NAMES:
+        if domain.lower() == name or domain.lower().endswith(f".{name}"):
+            return f"{local}{at}{domain[: -len(name)]}example.com"
+    return address

@@ -1,0 +1,181 @@
+"""Runs the test's own code: plain functions in daemon threads, coroutines in a loop of their own.
+
+Never in the thread that serves the sessions: a slow callback stalls no other session, a stuck one
+no teardown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ..clock import monotonic
+from ..rejection import Reject
+from ..smtp import replies
+from ..smtp.replies import Reply
+from .judge import default_refusal
+
+Done = Callable[[BaseException | None], None]
+
+
+class CallbackWarning(UserWarning):
+    """A callback raised something that is no `Reject`: most likely a bug in it.
+
+    The client got the default refusal; the text has the traceback.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What an exception out of a callback means for the client and for the test."""
+
+    reply: Reply
+    warning: CallbackWarning | None = None
+    outcome: BaseException | None = None  # ends the test
+
+
+def interpret(error: BaseException, stage: str, subject: str = "") -> Raised:
+    """A `Reject` says its own; an assertion, `pytest.fail` or `pytest.skip` end the test."""
+    if isinstance(error, Reject):
+        if error.text is not None:
+            return Raised(default_refusal(stage, subject, error.text))
+        return Raised(error.reply or default_refusal(stage, subject))
+    if isinstance(error, _outcomes()):
+        return Raised(replies.CALLBACK_ENDED_TEST, outcome=error)
+    name = {"connect": "validate_host", "mail": "validate_sender", "rcpt": "validate_recipient"}
+    text = "".join(traceback.format_exception(error)).rstrip()
+    warning = CallbackWarning(
+        f"smtpd callback {name.get(stage, 'deliver')} raised {type(error).__name__}; "
+        f"the client was refused with the default reply\n{text}"
+    )
+    return Raised(default_refusal(stage, subject), warning=warning)
+
+
+def _outcomes() -> tuple[type[BaseException], ...]:
+    pytest = sys.modules.get("pytest")  # it is loaded where its outcomes can be raised
+    if pytest is None:
+        return (AssertionError,)
+    return (AssertionError, pytest.fail.Exception, pytest.skip.Exception)
+
+
+class Callbacks:
+    """The threads of one server for its callbacks: started when first needed, kept, and ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._busy: set[_Worker] = set()
+        self._loop: _LoopThread | None = None
+        self._closed = False
+
+    def run(self, call: Callable[[], object], done: Done) -> None:
+        """Runs a call elsewhere; `done` is told of its end, in that thread."""
+        with self._lock:
+            if self._closed:
+                return
+            worker = self._idle.pop() if self._idle else _Worker(self._finished)
+            self._busy.add(worker)
+        worker.tasks.put(lambda: self._call(call, done))
+
+    def _call(self, call: Callable[[], object], done: Done) -> None:
+        try:
+            result = call()
+            if inspect.isawaitable(result):
+                self._loop_thread().run(result, done)
+                return
+        except BaseException as error:
+            done(error)
+        else:
+            done(None)
+
+    def _loop_thread(self) -> _LoopThread:
+        with self._lock:
+            if self._loop is None:
+                self._loop = _LoopThread()
+            return self._loop
+
+    def _finished(self, worker: _Worker) -> None:
+        with self._lock:
+            self._busy.discard(worker)
+            if not self._closed:
+                self._idle.append(worker)
+                return
+        worker.tasks.put(None)
+
+    def close(self, deadline: float) -> None:
+        """Ends the threads; waits for those that can end until `deadline` on the real clock."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            busy, loop = list(self._busy), self._loop
+        for worker in idle:
+            worker.tasks.put(None)
+        if loop is not None:
+            loop.stop()
+        threads = [worker.thread for worker in [*idle, *busy]]
+        for thread in [*threads, *([loop.thread] if loop else [])]:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - monotonic()))
+
+
+class _Worker:
+    """A daemon thread that runs one call after the other."""
+
+    def __init__(self, finished: Callable[[_Worker], None]) -> None:
+        self.tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._finished = finished
+        self.thread = threading.Thread(target=self._work, name="smtpd-callback", daemon=True)
+        self.thread.start()
+
+    def _work(self) -> None:
+        while (task := self.tasks.get()) is not None:
+            task()
+            del task  # or the last call, and the test's objects in it, would live on
+            self._finished(self)
+
+
+class _LoopThread:
+    """An event loop in a daemon thread, for callbacks that are coroutines."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self._run, name="smtpd-callback-loop", daemon=True)
+        self.thread.start()
+
+    def run(self, awaitable: Awaitable[object], done: Done) -> None:
+        self._loop.call_soon_threadsafe(self._start, awaitable, done)
+
+    def _start(self, awaitable: Awaitable[object], done: Done) -> None:
+        task = self._loop.create_task(self._guard(awaitable, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, awaitable: Awaitable[object], done: Done) -> None:
+        # KeyboardInterrupt and SystemExit would end the loop: no exception gets out of here
+        try:
+            await awaitable
+        except BaseException as error:
+            done(error)
+        else:
+            done(None)
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _run(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        try:
+            self._loop.run_forever()
+            for task in self._tasks:
+                task.cancel()
+            if self._tasks:
+                self._loop.run_until_complete(asyncio.wait(self._tasks, timeout=1.0))
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        finally:
+            self._loop.close()

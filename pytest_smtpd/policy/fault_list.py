@@ -1,0 +1,182 @@
+"""A server's faults in their order, and the counters of each: which of them act on a command."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+from typing import overload
+
+from ..faults import Drop, Fault, Throttle
+
+
+class _Entry:
+    """A fault in a list, with the counters that belong to this place in it."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        self.hits = 0
+        self._matches = fault.matcher()
+        self._chances: Counter[object] = Counter()
+        self._hits: Counter[object] = Counter()
+        self._throttled: dict[object, bool] = {}
+
+    def hit(self, subjects: Sequence[str], session: object, dice: random.Random) -> bool:
+        """Whether the fault acts on this chance; counts it."""
+        fault = self.fault
+        if self._matches is not None:
+            subjects = [subject for subject in subjects if self._matches(subject)]
+            if not subjects:
+                return False
+        keys: Sequence[object] = (None,)
+        if fault.per == "session":
+            keys = (session,)
+        elif fault.per == "recipient":
+            keys = [subject.casefold() for subject in subjects]
+        due = []
+        for key in keys:
+            self._chances[key] += 1
+            spent = fault.times is not None and self._hits[key] >= fault.times
+            if self._chances[key] > fault.skip and not spent:
+                due.append(key)
+        if not due or (fault.probability < 1 and dice.random() >= fault.probability):
+            return False
+        self._hits.update(due)
+        self.hits += 1
+        return True
+
+    def throttles(self, peer: str, session: object, dice: random.Random) -> bool:
+        """Whether the fault slows this session down: decided once a session."""
+        if session not in self._throttled:
+            self._throttled[session] = self.hit((peer,), session, dice)
+        return self._throttled[session]
+
+
+class FaultList(MutableSequence[Fault]):
+    """The live faults of one server, in the order in which they act. Thread-safe.
+
+    It takes faults only: anything else is a `TypeError`.
+    """
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._lock = threading.RLock()
+        self._entries: list[_Entry] = []  # the same list for ever
+        self._dice = random.Random()
+        self.extend(faults)
+
+    @property
+    def live(self) -> Sequence[object]:
+        """Empty as long as there is no fault; the same object for ever, quick to look at."""
+        return self._entries
+
+    def seed(self, seed: str) -> None:
+        """Starts the generator for faults with a probability anew."""
+        with self._lock:
+            self._dice = random.Random(seed)
+
+    def replace(self, faults: Iterable[Fault]) -> None:
+        """Other faults, or the same ones with their counters at zero."""
+        entries = [self._entry(fault) for fault in faults]
+        with self._lock:
+            self._entries[:] = entries
+
+    def hits(self, fault: Fault) -> int:
+        """How often this fault has acted, summed over its places in the list."""
+        with self._lock:
+            return sum(entry.hits for entry in self._entries if entry.fault == fault)
+
+    def acting(self, stage: str, subjects: Sequence[str], session: object) -> list[Fault]:
+        """The faults that act on this command: those that let others act, and one that decides."""
+        acting: list[Fault] = []
+        with self._lock:
+            for entry in self._entries:
+                fault = entry.fault
+                if fault.on != stage or isinstance(fault, Throttle) or _is_inside(fault):
+                    continue
+                if entry.hit(subjects, session, self._dice):
+                    acting.append(fault)
+                    if fault.decides:
+                        break
+        return acting
+
+    def inside_message(
+        self, octets: int, before: int, recipients: Sequence[str], session: object
+    ) -> Drop | None:
+        """The `Drop` that is due once a message has grown from `before` to `octets` octets."""
+        with self._lock:
+            for entry in self._entries:
+                fault = entry.fault
+                if isinstance(fault, Drop) and fault.after is not None:
+                    due = before < fault.after <= octets
+                    if due and entry.hit(recipients, session, self._dice):
+                        return fault
+        return None
+
+    def throttle(self, peer: str, session: object) -> float | None:
+        """How many octets a second may be read from this session; None is no limit."""
+        with self._lock:
+            rates = [
+                entry.fault.octets_per_second
+                for entry in self._entries
+                if isinstance(entry.fault, Throttle) and entry.throttles(peer, session, self._dice)
+            ]
+        return min(rates, default=None)
+
+    @staticmethod
+    def _entry(fault: object) -> _Entry:
+        if not isinstance(fault, Fault):
+            raise TypeError(f"{fault!r} is no fault: one of pytest_smtpd.faults is wanted")
+        return _Entry(fault)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, index: int) -> Fault: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Fault]: ...
+    def __getitem__(self, index: int | slice) -> Fault | list[Fault]:
+        with self._lock:
+            if isinstance(index, slice):
+                return [entry.fault for entry in self._entries[index]]
+            return self._entries[index].fault
+
+    @overload
+    def __setitem__(self, index: int, value: Fault) -> None: ...
+    @overload
+    def __setitem__(self, index: slice, value: Iterable[Fault]) -> None: ...
+    def __setitem__(self, index: int | slice, value: Fault | Iterable[Fault]) -> None:
+        with self._lock:
+            if isinstance(index, slice):
+                assert not isinstance(value, Fault)
+                self._entries[index] = [self._entry(fault) for fault in value]
+            else:
+                self._entries[index] = self._entry(value)
+
+    def __delitem__(self, index: int | slice) -> None:
+        with self._lock:
+            del self._entries[index]
+
+    def insert(self, index: int, value: Fault) -> None:
+        """Puts a fault in front of that index, its counters at zero."""
+        with self._lock:
+            self._entries.insert(index, self._entry(value))
+
+    def __iter__(self) -> Iterator[Fault]:
+        with self._lock:
+            return iter([entry.fault for entry in self._entries])
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Sequence) and not isinstance(other, str):
+            return list(self) == list(other)
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
+def _is_inside(fault: Fault) -> bool:
+    return isinstance(fault, Drop) and fault.after is not None

@@ -1,0 +1,125 @@
+"""The order in which a test's wishes are asked: address check, `reject_*`, then the callback.
+
+Faults come before all of them; they act on the connection, so `serving` asks those.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from ..rejection import Rule, compile_rules
+from ..smtp import replies
+from ..smtp.events import Connected, Event, Mail, Rcpt
+from ..smtp.replies import Reply, fill
+from . import addresses
+
+if TYPE_CHECKING:
+    from ..mail.message import Message
+    from ..options import Options
+
+# What a refusal says that says nothing itself
+DEFAULT_REFUSALS: dict[str, Reply] = {
+    "connect": replies.HOST_REFUSED,
+    "mail": replies.SENDER_REFUSED,
+    "rcpt": replies.RECIPIENT_REFUSED,
+    "message": replies.TRANSACTION_FAILED,
+}
+
+
+class Judge:
+    """The rules of one set of options, compiled. It decides; it touches no connection."""
+
+    def __init__(self, options: Options) -> None:
+        self._addresses = options.addresses
+        if options.addresses != "any":
+            addresses.load()
+        self._rules: dict[str, tuple[Rule, ...]] = {
+            "connect": compile_rules(options.reject_host, hosts=True),
+            "mail": compile_rules(options.reject_sender),
+            "rcpt": compile_rules(options.reject_recipient),
+        }
+        self._callbacks: dict[str, Callable[[str], object] | None] = {
+            "connect": options.validate_host,
+            "mail": options.validate_sender,
+            "rcpt": options.validate_recipient,
+        }
+        self._deliver = options.deliver
+        self._deliver_mime = options.deliver_mime
+        # Stages at which code of the test's runs: a callback, or a callable among the patterns
+        self.stages_with_callbacks = frozenset(
+            [stage for stage, callback in self._callbacks.items() if callback]
+            + [
+                stage
+                for stage, option in (
+                    ("connect", options.reject_host),
+                    ("mail", options.reject_sender),
+                    ("rcpt", options.reject_recipient),
+                )
+                if _has_callable(option)
+            ]
+            + (["message"] if options.deliver or options.deliver_mime else [])
+        )
+
+    def refusal(self, event: Event) -> Reply | None:
+        """What the address check and the `reject_*` options say; None lets it pass."""
+        match event:
+            case Mail(address=address) | Rcpt(address=address):
+                malformed = addresses.refusal(address, event.stage, self._addresses)
+                return malformed or self._by_rules(event.stage, address)
+            case Connected(peer):
+                return self._by_rules("connect", peer)
+        return None
+
+    def _by_rules(self, stage: str, subject: str) -> Reply | None:
+        rules = self._rules[stage]
+        if not rules or (stage == "rcpt" and is_postmaster(subject)):
+            return None
+        for matches, reply in rules:
+            if matches(subject):
+                return reply or default_refusal(stage, subject)
+        return None
+
+    def callback(self, event: Event) -> Callable[[], object] | None:
+        """The call of the test's `validate_*` for this event, if there is one."""
+        match event:
+            case Connected(subject) | Mail(address=subject) | Rcpt(address=subject):
+                callback = self._callbacks[event.stage]
+                if callback is not None and not (event.stage == "rcpt" and is_postmaster(subject)):
+                    return lambda: callback(subject)
+        return None
+
+    def delivery(self, message: Message) -> Callable[[], object] | None:
+        """The call of `deliver_mime`, or else of `deliver`, for this message."""
+        if self._deliver_mime is not None:
+            deliver_mime = self._deliver_mime
+            return lambda: deliver_mime(message)
+        if self._deliver is not None:
+            deliver = self._deliver
+            text = message.raw.decode("utf-8", "surrogateescape")
+            lines = text.split("\r\n")
+            if lines[-1] == "":
+                lines.pop()
+            return lambda: deliver(message.sender, list(message.recipients), lines)
+        return None
+
+
+def default_refusal(stage: str, subject: str = "", text: str | None = None) -> Reply:
+    """The refusal of a stage, with the text of a `Reject` if it has one."""
+    reply = DEFAULT_REFUSALS[stage]
+    if stage == "connect":
+        return fill(reply, reason=text or f"host {subject} rejected")
+    return reply if text is None else reply.with_text(text)
+
+
+def is_postmaster(address: str) -> bool:
+    """RFC 5321 section 4.5.1: mail for postmaster is always taken, with or without a domain."""
+    return address.partition("@")[0].casefold() == "postmaster"
+
+
+def _has_callable(option: object) -> bool:
+    if isinstance(option, str | re.Pattern) or option is None:
+        return False
+    patterns = option if isinstance(option, Iterable | Mapping) else (option,)
+    return any(callable(pattern) for pattern in patterns)

@@ -1,0 +1,221 @@
+"""What happened in a session: its lines with times, its violations, secrets masked, bounded."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+import threading
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from .clock import monotonic
+from .smtp.violations import VIOLATIONS, Violation
+
+if TYPE_CHECKING:
+    from .mail.message import Message
+
+MAX_EXCHANGES = 1000  # of a session: the first and the last of them are kept
+MAX_VIOLATIONS = 100  # of one code in a session
+_HEAD = MAX_EXCHANGES // 2
+_TAIL = MAX_EXCHANGES - _HEAD - 1  # one entry says how many were left out
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+logger = logging.getLogger("pytest_smtpd")
+
+EndedBy = Literal["quit", "client", "server", "fault", "timeout"]
+
+
+class Exchange(NamedTuple):
+    """One line of a session's conversation.
+
+    `at` is seconds since the connection was made, `who` ``"C"`` for the client and ``"S"`` for the
+    server, `line` the text without its line end, control characters escaped and secrets masked.
+    """
+
+    at: float
+    who: Literal["C", "S"]
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class TLSInfo:
+    """How a session is encrypted: the protocol version and the cipher, by OpenSSL's names."""
+
+    version: str
+    cipher: str
+
+
+class Mask:
+    """Hides configured passwords, in clear and as AUTH sends them, wherever they stand."""
+
+    def __init__(self) -> None:
+        self._secrets: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def add(self, users: Mapping[str, str]) -> None:
+        """Learns passwords; what was once a secret stays one."""
+        for user, password in users.items():
+            self._secrets.add(password)
+            for octets in (password.encode(), f"\0{user}\0{password}".encode()):
+                self._secrets.add(base64.b64encode(octets).decode().rstrip("="))
+        longest_first = sorted(self._secrets, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(_as_pattern, longest_first)))
+
+    def hide(self, text: str) -> str:
+        return text if self._pattern is None else self._pattern.sub("***", text)
+
+
+def _as_pattern(secret: str) -> str:
+    # "a" as a password must not blot out every a
+    return re.escape(secret) if len(secret) > 3 else rf"(?<!\w){re.escape(secret)}(?!\w)"
+
+
+def escaped(text: str) -> str:
+    """The text with control characters shown as escapes: nothing in it acts on a terminal."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+class SessionRecord:
+    """One connection to a server, from its first octet to its end; live while it is open.
+
+    - `peer`: the client's ``(address, port)``; ``("", 0)`` on a unix socket
+    - `helo`: what the client called itself, None before that
+    - `tls`: a `TLSInfo`, None in clear
+    - `user`: who it authenticated as, None if it did not
+    - `started_at`: an aware `datetime`
+    - `ended_by`: ``"quit"``, ``"client"`` (it closed), ``"server"``, ``"fault"``, ``"timeout"``;
+      None before that is decided
+    - `violations`: what the client did against the RFCs, at most 100 of one code
+    - `messages`: the messages it delivered
+
+    `str()` is a readable transcript. Records are made by the server.
+    """
+
+    def __init__(self, peer: tuple[str, int] = ("", 0), mask: Mask | None = None) -> None:
+        self.peer = peer
+        self.helo: str | None = None
+        self.tls: TLSInfo | None = None
+        self.user: str | None = None
+        self.started_at = datetime.now(UTC)
+        self.ended_by: EndedBy | None = None
+        self.violations: list[Violation] = []
+        self.messages: list[Message] = []
+        self._mask = mask or Mask()
+        self._start = monotonic()
+        self._head: list[tuple[float, Literal["C", "S"], bytes]] = []
+        self._tail: deque[tuple[float, Literal["C", "S"], bytes]] = deque(maxlen=_TAIL)
+        self._left_out = 0
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._logged = logger.isEnabledFor(logging.DEBUG)
+        self._closed = threading.Event()
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """The conversation so far, at most 1,000 entries: then the middle is left out."""
+        with self._lock:
+            head, tail, left_out = list(self._head), list(self._tail), self._left_out
+        shown = [self._shown(*entry) for entry in head]
+        if left_out:
+            at = tail[0][0]
+            shown.append(Exchange(at, "S", f"... {left_out} exchanges left out ..."))
+        return shown + [self._shown(*entry) for entry in tail]
+
+    def _shown(self, at: float, who: Literal["C", "S"], octets: bytes) -> Exchange:
+        text = octets.decode("utf-8", "backslashreplace")
+        return Exchange(at, who, self._mask.hide(escaped(text)))
+
+    def last_refusal(self) -> str | None:
+        """The last 4xx or 5xx reply, with the line that it answered; None if there was none."""
+        asked = ""
+        refusal = None
+        for _, who, line in self.exchanges:
+            if who == "C":
+                asked = line
+            elif line[:1] in ("4", "5"):
+                refusal = f"{asked} -> {line}" if asked else line
+        return refusal
+
+    def wait_closed(self, timeout: float = 5.0) -> bool:
+        """Blocks until the session has ended, `timeout` seconds at most; whether it has."""
+        return self._closed.wait(timeout)
+
+    def __str__(self) -> str:
+        facts = [f"session from {_address(self.peer)}"]
+        if self.helo is not None:
+            facts.append(f"helo {escaped(self.helo)}")
+        if self.tls is not None:
+            facts.append(f"{self.tls.version} {self.tls.cipher}")
+        if self.user is not None:
+            facts.append(f"user {escaped(self.user)}")
+        ended = f"ended by {self.ended_by}" if self.ended_by else "open"
+        lines = [f"{', '.join(facts)}, {ended}"]
+        lines += [f"{at:8.3f} {who}: {line}" for at, who, line in self.exchanges]
+        if self.violations:
+            lines.append("violations:")
+            lines += [f"  {violation}" for violation in self.violations]
+        return self._mask.hide("\n".join(lines))
+
+    def __repr__(self) -> str:
+        return (
+            f"<SessionRecord {_address(self.peer)} {len(self.exchanges)} exchanges, "
+            f"{len(self.messages)} messages, {self.ended_by or 'open'}>"
+        )
+
+    # ---- the journal that the engine writes
+
+    def client(self, line: bytes) -> None:
+        self._add("C", line)
+
+    def content(self, octets: int) -> None:
+        self._add("C", b"<%d octets>" % octets)
+
+    def server(self, reply: bytes) -> None:
+        if reply.count(b"\r\n") == 1:
+            self._add("S", reply[:-2])
+        else:
+            for line in reply.removesuffix(b"\r\n").split(b"\r\n"):
+                self._add("S", line)
+
+    def violation(self, code: str) -> None:
+        self._counts[code] += 1
+        if self._counts[code] <= MAX_VIOLATIONS:
+            self.violations.append(VIOLATIONS[code])
+
+    def _add(self, who: Literal["C", "S"], octets: bytes) -> None:
+        entry = (monotonic() - self._start, who, octets)
+        if len(self._head) < _HEAD:
+            self._head.append(entry)
+        else:
+            with self._lock:
+                self._left_out += len(self._tail) == _TAIL
+                self._tail.append(entry)
+        if self._logged:
+            logger.debug("%s %s: %s", _address(self.peer), who, self._shown(*entry).line)
+
+    def continued(self) -> SessionRecord:
+        """For the server: a record of the same connection, from now on."""
+        record = SessionRecord(self.peer, self._mask)
+        record.helo, record.tls, record.user = self.helo, self.tls, self.user
+        return record
+
+    def ends(self, by: EndedBy) -> None:
+        """For the server: it has been decided why the session ends. The first reason counts."""
+        if self.ended_by is None:
+            self.ended_by = by
+
+    def closed(self) -> None:
+        """For the server: the connection is closed."""
+        self._closed.set()
+
+
+def _address(peer: tuple[str, int]) -> str:
+    host, port = peer
+    if not host:
+        return "a unix socket"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

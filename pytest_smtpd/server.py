@@ -1,0 +1,392 @@
+"""`Server`: what a test holds in its hand. Starting, stopping, configuring, looking."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import threading
+import warnings
+from collections.abc import MutableSequence, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .clock import monotonic
+from .faults import Fault
+from .mail.mailbox import Mailbox
+from .options import OPTIONS, Options, merge
+from .policy.callbacks import Callbacks
+from .record import SessionRecord
+from .serving.listen import identity, listen, listen_unix
+from .serving.service import Service
+from .serving.state import State
+
+if TYPE_CHECKING:
+    import ssl
+
+    from .tls import TLSMaterial
+
+STOP_TIMEOUT = 1.9  # seconds; the contract says 2
+
+_ALL_INTERFACES = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
+_running: set[Server] = set()  # ended with the process, at the latest
+
+
+class Server:
+    """An SMTP server in a background thread, for tests; usable without pytest.
+
+    Options are those of the marker (see `Options`): ``Server(reject_sender="denied@*")``.
+    As a context manager it is started and stopped. Raises `TypeError` for an unknown option, naming
+    the nearest one, and `ValueError` for a value or a pair of options that cannot work.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._set_up(merge(options))
+
+    @classmethod
+    def _with(cls, config: Options) -> Server:
+        """A server with options that are merged already."""
+        server = cls.__new__(cls)
+        server._set_up(config)
+        return server
+
+    def _set_up(self, config: Options) -> None:
+        config.check_pairs()
+        self.stopped = threading.Event()
+        self.stopped.set()
+        self._lock = threading.RLock()
+        self._config = config
+        self._state = State(self._config, self._hints)
+        self._state.faults.replace(self._config.faults)
+        self._seed = ""
+        self._use_seed("")
+        self._service: Service | None = None
+        self._draining: list[Service] = []
+        self._address: tuple[str, int] | str | None = None
+        self._port = 0  # the one to take again after a stop
+        self._unix: tuple[str, tuple[int, int] | None] | None = None
+        self._pid = os.getpid()
+        self._others: list[Server] = []  # that mail may have gone to by mistake
+        self._given_addresses: set[str] = set()
+
+    # ---- life
+
+    def start(self) -> Server:
+        """Binds and listens in the calling thread, then serves in a thread of its own.
+
+        When it returns, clients can connect. After a stop the same port is taken again. Raises
+        `RuntimeError` if it runs already or TLS needs trustme and that is not installed, and
+        `OSError` with the address in its text if that cannot be listened on.
+        """
+        with self._lock:
+            if self._service is not None:
+                raise RuntimeError(f"this smtpd is already listening on {self.url}")
+            context = self._tls().server_context if self._config.tls else None
+            listeners = self._listen()
+            try:
+                if not self._draining:
+                    self._state.callbacks = Callbacks()
+                self._service = Service(self._state, listeners, context)
+                self._service.start()
+            except BaseException:
+                self._service = None
+                for listener in listeners:
+                    listener.close()
+                raise
+            self._pid = os.getpid()
+            self.stopped.clear()
+            _running.add(self)
+        return self
+
+    def _listen(self) -> list[Any]:
+        config = self._config
+        if config.unix_socket is not None:
+            listener = listen_unix(config.unix_socket)
+            self._unix = (config.unix_socket, identity(config.unix_socket))
+            self._address = config.unix_socket
+            return [listener]
+        listeners = listen(config.host, config.port or self._port)
+        self._port = listeners[0].getsockname()[1]
+        self._address = (_ALL_INTERFACES.get(config.host, config.host), self._port)
+        return listeners
+
+    def stop(self, disconnect: bool = True) -> None:
+        """Closes the listening socket; a no-op when nothing runs.
+
+        With `disconnect` replies in flight are flushed, open sessions get 421 and are closed;
+        without, they go on until their clients quit, and still deliver: a later `stop()` ends them.
+        Never blocks longer than 2 seconds; may be called from a callback.
+
+        What callbacks raised is shown now: a `CallbackWarning` for each bug in one, and the first
+        assertion, `pytest.fail` or `pytest.skip` is raised again.
+        """
+        if self._pid != os.getpid():
+            return  # a forked child: the server is its parent's
+        deadline = monotonic() + STOP_TIMEOUT
+        with self._lock:
+            service, self._service = self._service, None
+            if service is not None:
+                service.stop(disconnect=disconnect)
+                self._draining.append(service)
+            ending = [each for each in self._draining if each.alive]
+        if not disconnect:
+            if service is not None:
+                service.closed.wait(max(0.0, deadline - monotonic()))
+        else:
+            for each in ending:
+                if each is not service:
+                    each.stop(disconnect=True)
+            for each in ending:
+                each.join(deadline)
+            self._state.callbacks.close(deadline)
+            self._draining = []
+        self._remove_socket()
+        _running.discard(self)
+        self.stopped.set()
+        self._show_raised()
+
+    def _remove_socket(self) -> None:
+        unix, self._unix = self._unix, None
+        if unix is not None and unix[1] is not None and identity(unix[0]) == unix[1]:
+            os.unlink(unix[0])
+
+    def _show_raised(self) -> None:
+        raised, self._state.raised = self._state.raised, []
+        errors, self._state.errors = self._state.errors, []
+        outcomes = [each.outcome for each in raised if each.outcome is not None]
+        try:
+            for each in raised:
+                if each.warning is not None:
+                    warnings.warn(each.warning, stacklevel=3)
+        finally:
+            if outcomes:
+                raise outcomes[0]
+            if len(errors) == 1:
+                raise errors[0]
+            if errors:
+                raise BaseExceptionGroup("errors in the smtpd server", errors)
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    # ---- where to connect
+
+    @property
+    def address(self) -> tuple[str, int] | str:
+        """``(host, port)`` to connect to, or the path of a unix socket.
+
+        Kept while stopped; raises `RuntimeError` before the first start.
+        """
+        if self._address is None:
+            raise RuntimeError("not started")
+        return self._address
+
+    @property
+    def host(self) -> str:
+        """Where a local client connects: an address or name, or the path of a unix socket.
+
+        Raises `RuntimeError` before the first start.
+        """
+        return self.address if isinstance(self.address, str) else self.address[0]
+
+    hostname = host
+
+    @property
+    def port(self) -> int:
+        """The port to connect to, 0 for a unix socket. Raises `RuntimeError` before a start."""
+        return 0 if isinstance(self.address, str) else self.address[1]
+
+    @property
+    def url(self) -> str:
+        """``smtp://127.0.0.1:40001``; ``smtps`` for implicit TLS, ``smtp+unix`` for a path.
+
+        Raises `RuntimeError` before the first start.
+        """
+        if isinstance(self.address, str):
+            return f"smtp+unix://{self.address}"
+        scheme = "smtps" if self._config.tls == "implicit" else "smtp"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}"
+
+    @property
+    def ca_file(self) -> Path | None:
+        """A PEM file that clients may trust; None without TLS."""
+        return self._tls().ca_file if self._config.tls else None
+
+    def client_ssl_context(self) -> ssl.SSLContext:
+        """A fresh `ssl.SSLContext` that trusts this server's certificate and checks its name.
+
+        Raises `RuntimeError` without TLS.
+        """
+        if self._config.tls is None:
+            raise RuntimeError("this smtpd speaks no TLS: set tls='starttls' or tls='implicit'")
+        return self._tls().client_context()
+
+    def _tls(self) -> TLSMaterial:
+        from .tls import material
+
+        return material(self._config)
+
+    def address_for(self, name: str = "user") -> str:
+        """An address nobody else uses in this run, such as ``user.K3F9A2C4@example.com``."""
+        while (address := f"{name}.{secrets.token_hex(4).upper()}@example.com") in (
+            self._given_addresses
+        ):
+            pass
+        self._given_addresses.add(address)
+        return address
+
+    # ---- what came
+
+    @property
+    def messages(self) -> Mailbox:
+        """The mail of this test. The same object for the server's life."""
+        return self._state.messages
+
+    @property
+    def strays(self) -> Mailbox:
+        """Mail whose MAIL command came during an earlier test."""
+        return self._state.strays
+
+    @property
+    def sessions(self) -> list[SessionRecord]:
+        """A record of each connection, oldest first, live."""
+        return self._state.sessions
+
+    def clear(self) -> None:
+        """Empties `messages`, `strays` and `sessions`; what is delivered later still arrives."""
+        self.messages.clear()
+        self.strays.clear()
+        self.sessions.clear()
+
+    def _hints(self) -> Sequence[str]:
+        """What else a test should know that misses its mail."""
+        hints = []
+        if self.strays:
+            hints.append(f"{len(self.strays)} in strays: their MAIL came during an earlier test")
+        for session in list(self.sessions):
+            refusal = session.last_refusal()
+            if refusal is not None and not session.messages:
+                hints.append(f"refused: {refusal}")
+        for other in self._others:
+            if other.messages:
+                hints.append(f"{len(other.messages)} at the other server, {other.url}")
+        return hints
+
+    # ---- how it behaves
+
+    @property
+    def config(self) -> Options:
+        """The options now in force."""
+        return self._config
+
+    @property
+    def faults(self) -> MutableSequence[Fault]:
+        """The live list of faults: append, remove, clear. The same object for the server's life."""
+        return self._state.faults
+
+    def hits(self, fault: Fault) -> int:
+        """How often a fault of the list has acted."""
+        return self._state.faults.hits(fault)
+
+    def configure(self, **options: Any) -> None:
+        """Changes options, all or none, from the next command on, in open sessions too.
+
+        None restores a default. Raises `TypeError` for an unknown name, and `ValueError` for a
+        value or pair that cannot work, or for an option that a running server cannot change.
+        """
+        with self._lock:
+            config = merge(options, self._config)
+            config.check_pairs()
+            fixed = [name for name in options if name in OPTIONS and not OPTIONS[name].live]
+            if fixed and self._service is not None:
+                raise ValueError(f"smtpd option {fixed[0]!r} cannot change while the server runs")
+            if {"port", "host"} & options.keys():
+                self._port = 0
+            self._apply(config, new_faults="faults" in options)
+
+    def _apply(self, config: Options, *, new_faults: bool) -> None:
+        self._state.use(config)
+        self._config = config
+        if new_faults:
+            self._state.faults.replace(config.faults)
+
+    def _use_seed(self, test: str) -> None:
+        """Starts the dice for `probability` anew: by the seed and the test, nothing else."""
+        seed = self._config.seed
+        self._seed = secrets.token_hex(4) if seed is None else str(seed)
+        self._state.faults.seed(f"{self._seed}:{test}")
+
+    # ---- for a server that several tests share
+
+    def _begin_test(self, config: Options, test: str) -> None:
+        """Empty mailbox, fresh sessions, these options; on the same address.
+
+        Raises as `configure` and `start` do; then nothing has changed.
+        """
+        config.check_pairs()
+        old = self._config
+        restart = [
+            name
+            for name, option in OPTIONS.items()
+            if not option.live and getattr(config, name) != getattr(old, name)
+        ]
+        if restart:
+            if config.tls:
+                from .tls import material
+
+                _ = material(config).server_context  # fails before anything is stopped
+            self.stop()
+        self._apply(config, new_faults=True)
+        self._use_seed(test)
+        self._state.begin_test()
+        if restart:
+            self.start()
+
+    def _end_test(self) -> None:
+        """Takes in what clients have already sent, lets go who is held by a fault."""
+        service = self._service
+        if service is not None:
+            service.settle(STOP_TIMEOUT)
+        self._show_raised()
+
+    def _findings(self) -> list[str]:
+        """What the option `strict` objects to, a line each."""
+        strict, ignore = self._config.strict, self._config.ignore
+        found = []
+        if strict in (True, "violations"):
+            found += [
+                f"violation {violation}"
+                for session in list(self.sessions)
+                for violation in list(session.violations)
+                if violation.code not in ignore
+            ]
+        if strict in (True, "problems"):
+            found += [
+                f"problem {problem} in {message!r}"
+                for message in self.messages
+                for problem in message.problems()
+                if problem.code not in ignore
+            ]
+        return found
+
+    def __repr__(self) -> str:
+        where = "not started" if self._address is None else self.url
+        state = "" if self._service is not None or self._address is None else ", stopped"
+        return f"<Server {where}{state}, {len(self.messages)} messages>"
+
+
+@atexit.register
+def _stop_all() -> None:
+    for server in list(_running):
+        server.stop()

@@ -1,0 +1,137 @@
+"""Listening sockets, bound in the caller's thread: whoever starts a server learns at once."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+import sys
+
+BACKLOG = 1024  # connections that may wait to be accepted
+ATTEMPTS = 10  # free ports tried until one is free in both address families
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets for all addresses of a host, on one port; ``""`` is all interfaces.
+
+    Raises `OSError` with the address in its text; then nothing is left open.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            return _listen(host, port)
+        except OSError as error:
+            # a port that is free in one family may be taken in the other
+            if port or error.errno != errno.EADDRINUSE or attempt == ATTEMPTS - 1:
+                raise _with_address(error, host, port) from None
+    raise AssertionError("unreachable")
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    listeners: list[socket.socket] = []
+    try:
+        for family, address in _addresses(host):
+            try:
+                listener = _bind(family, address, port)
+            except OSError as error:
+                # a machine without IPv6 still resolves names to IPv6 addresses
+                absent = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+                if absent and family == socket.AF_INET6 and host not in (address, "::"):
+                    continue
+                raise
+            listeners.append(listener)
+            port = port or listener.getsockname()[1]
+        if not listeners:
+            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
+    if not host:
+        both = [(socket.AF_INET, "0.0.0.0")]
+        return [*both, (socket.AF_INET6, "::")] if socket.has_ipv6 else both
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            socket.inet_pton(family, host)
+            return [(family, host)]
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError:  # an empty label, or one of over 63 octets
+        raise OSError(errno.EINVAL, "no host name") from None
+    addresses = dict.fromkeys((family, str(address[0])) for family, *_, address in found)
+    return sorted(addresses)  # IPv4 first: its port is taken for the others
+
+
+def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there it would let two servers share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.setblocking(False)
+        listener.bind((address, port))
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _with_address(error: OSError, host: str, port: int) -> OSError:
+    shown = f"[{host}]" if ":" in host else host or "*"
+    return OSError(error.errno, f"cannot listen on {shown}:{port}: {error.strerror or error}")
+
+
+def listen_unix(path: str) -> socket.socket:
+    """A socket on a path. One that nobody listens on any more is replaced; nothing else is.
+
+    Raises `OSError` with the path in its text.
+    """
+    family = getattr(socket, "AF_UNIX", None)
+    if family is None:
+        raise OSError(errno.EAFNOSUPPORT, f"cannot listen on {path}: no unix sockets here")
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        _remove_stale(path, family)
+        listener.setblocking(False)
+        listener.bind(path)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        text = f"cannot listen on {path}: {error.strerror or error}"
+        raise OSError(error.errno, text) from None
+    return listener
+
+
+def _remove_stale(path: str, family: int) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(errno.EEXIST, "a file is there that is no socket")
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except BlockingIOError:
+            pass  # alive, only its queue is full
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Which file a path names, to tell later whether it is still ours."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

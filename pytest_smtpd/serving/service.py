@@ -1,0 +1,259 @@
+"""The thread of one server: its event loop, its listening sockets, its connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..clock import monotonic
+from ..record import SessionRecord
+from .connection import SHUTDOWN_TIMEOUT, Connection, note_failed_handshake
+
+if TYPE_CHECKING:
+    import ssl
+
+    from .state import State
+
+READ_SIZE = 262_144  # octets; what asyncio would allocate for each read of each connection
+FIRST_OCTET_TIMEOUT = 2.0  # seconds: whoever speaks TLS speaks first and at once
+MIN_TURNS, MAX_TURNS = 3, 50  # of the loop, to take in what has been sent
+STOP_TIMEOUT = 1.0  # seconds for clients to take their last reply
+_CONTENT_TYPE_HANDSHAKE = b"\x16"  # RFC 8446 section 5.1
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Selectors everywhere, Windows too, and a clock that frozen time does not stop."""
+
+    def time(self) -> float:
+        return monotonic()
+
+
+class Service:
+    """Serves some listening sockets in a daemon thread until it is stopped."""
+
+    def __init__(
+        self, state: State, listeners: list[socket.socket], context: ssl.SSLContext | None
+    ) -> None:
+        self.state = state
+        self.loop = _Loop()
+        self.loop.set_debug(False)  # or slow callbacks would be logged under -X dev
+        self.loop.set_exception_handler(self._on_exception)
+        self.ssl_context = context
+        self.buffer = memoryview(bytearray(READ_SIZE))
+        self.connections: set[Connection] = set()
+        self.activity = 0  # grows with all that clients do
+        self._implicit_tls = state.options.tls == "implicit"
+        self._listeners = listeners
+        self._waiting: set[socket.socket] = set()  # accepted, nothing heard of them yet
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.closed = threading.Event()  # nobody can connect any more
+        self._deadline = 0.0
+        self._thread = threading.Thread(target=self._run, name="smtpd", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self, *, disconnect: bool) -> None:
+        """From any thread: closes the listening sockets, and the connections if wanted."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended by itself
+            self.loop.call_soon_threadsafe(self._begin_stop, disconnect)
+
+    def join(self, deadline: float) -> None:
+        if self._thread is not threading.current_thread():
+            self._thread.join(max(0.0, deadline - monotonic()))
+
+    def settle(self, timeout: float) -> None:
+        """From any thread: waits until all that clients have sent or closed is taken in.
+
+        Sessions that a fault keeps waiting are ended. `timeout` is in seconds.
+        """
+        settled = threading.Event()
+
+        def then() -> None:
+            for connection in list(self.connections):
+                connection.end_if_held()
+            settled.set()
+
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._settle, then)
+            settled.wait(timeout)
+
+    # ---- in the thread
+
+    def _run(self) -> None:
+        for listener in self._listeners:
+            self.loop.add_reader(listener, self._accept, listener)
+        try:
+            self.loop.run_forever()
+        finally:
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        for waiting in list(self._waiting):
+            self._forget(waiting).close()
+        for task in self._tasks:
+            task.cancel()
+        for connection in list(self.connections):
+            connection.abort()
+        for _ in range(5):  # tasks end, transports close and say so
+            self.loop.run_until_complete(asyncio.sleep(0))
+        self.loop.close()
+
+    def _on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            self.state.errors.append(error)  # ours; a client that goes away is none
+
+    # ---- new connections
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(100):  # then the connections that are there get their turn
+            try:
+                client, address = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    # out of descriptors: without a pause this would be asked again at once
+                    self.loop.remove_reader(listener)
+                    self.loop.call_later(0.1, self._accept_again, listener)
+                    return
+                raise
+            self.activity += 1
+            client.setblocking(False)
+            peer = (str(address[0]), int(address[1])) if isinstance(address, tuple) else ("", 0)
+            record = SessionRecord(peer, self.state.mask)
+            self.state.sessions.append(record)
+            if self._implicit_tls:
+                self._await_first_octet(client, record)
+            else:
+                if _has_spoken(client):
+                    record.violation("early-talker")
+                self._serve(client, record)
+
+    def _accept_again(self, listener: socket.socket) -> None:
+        if listener in self._listeners:
+            self.loop.add_reader(listener, self._accept, listener)
+
+    def _serve(self, client: socket.socket, record: SessionRecord) -> None:
+        task = self.loop.create_task(self._connect(client, record))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, client: socket.socket, record: SessionRecord) -> None:
+        tls: dict[str, Any] = {}
+        if self._implicit_tls:
+            tls = {
+                "ssl": self.ssl_context,
+                "ssl_handshake_timeout": self.state.options.timeout,
+                "ssl_shutdown_timeout": SHUTDOWN_TIMEOUT,
+            }
+        try:
+            await self.loop.connect_accepted_socket(lambda: Connection(self, record), client, **tls)
+        except OSError as error:
+            client.close()
+            note_failed_handshake(record, error)
+            record.closed()
+
+    def _await_first_octet(self, client: socket.socket, record: SessionRecord) -> None:
+        # The handshake must not start before it is sure that the client wants one: asyncio would
+        # wait out its time-out with a client that waits for our greeting
+        timer = self.loop.call_later(FIRST_OCTET_TIMEOUT, self._refuse_plain, client, record)
+
+        def first_octet() -> None:
+            timer.cancel()
+            self.activity += 1
+            self._forget(client)
+            try:
+                octets = client.recv(512, socket.MSG_PEEK)
+            except OSError:
+                octets = b""
+            if octets.startswith(_CONTENT_TYPE_HANDSHAKE):
+                self._serve(client, record)
+            else:
+                if octets:
+                    record.client(octets.partition(b"\r\n")[0])
+                self._refuse_plain(client, record, spoke=bool(octets))
+
+        self._waiting.add(client)
+        self.loop.add_reader(client, first_octet)
+
+    def _refuse_plain(
+        self, client: socket.socket, record: SessionRecord, spoke: bool = True
+    ) -> None:
+        self._forget(client).close()
+        if spoke:
+            record.violation("plain-on-tls-port")
+        record.ends("server" if spoke else "client")
+        record.closed()
+
+    def _forget(self, client: socket.socket) -> socket.socket:
+        self._waiting.discard(client)
+        self.loop.remove_reader(client)
+        return client
+
+    # ---- the end
+
+    def _begin_stop(self, disconnect: bool) -> None:
+        self._settle(lambda: self._stop_serving(disconnect))
+
+    def _settle(self, then: Callable[[], None]) -> None:
+        """Takes in what clients have already sent or closed, then goes on."""
+        for listener in self._listeners:
+            self._accept(listener)  # whoever has connected by now is served
+        self._take_turns(then, self.activity, 0)
+
+    def _take_turns(self, then: Callable[[], None], seen: int, turns: int) -> None:
+        # A turn of the loop reads what is there; a new connection needs a few to be set up
+        if turns < MIN_TURNS or (self.activity != seen and turns < MAX_TURNS):
+            self.loop.call_soon(self._take_turns, then, self.activity, turns + 1)
+        else:
+            then()
+
+    def _stop_serving(self, disconnect: bool) -> None:
+        self._close_listeners()
+        if not disconnect:
+            self._drain()
+            return
+        for connection in list(self.connections):
+            connection.shut_down()
+        self._deadline = monotonic() + STOP_TIMEOUT
+        self._finish()
+
+    def _close_listeners(self) -> None:
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            self.loop.remove_reader(listener)
+            with contextlib.suppress(OSError):
+                # a forked child has the socket too: closing alone would leave it the port
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        self.closed.set()
+
+    def _drain(self) -> None:
+        if self.connections or self._waiting or self._tasks:
+            self.loop.call_later(0.02, self._drain)
+        else:
+            self.loop.stop()
+
+    def _finish(self) -> None:
+        if self.connections and monotonic() < self._deadline:
+            self.loop.call_later(0.002, self._finish)
+        else:
+            self.loop.stop()
+
+
+def _has_spoken(client: socket.socket) -> bool:
+    try:
+        return bool(client.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False

@@ -1,0 +1,96 @@
+"""What all connections of one server share: options in force, mailboxes, records, ids."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+from ..mail.mailbox import Mailbox
+from ..mail.message import Envelope, Message
+from ..policy.callbacks import Callbacks, Raised
+from ..policy.fault_list import FaultList
+from ..policy.judge import Judge
+from ..record import Mask, SessionRecord
+from ..smtp.profile import Profile
+
+if TYPE_CHECKING:
+    from ..options import Options
+    from ..smtp.events import Transaction
+
+
+def local_date() -> str:
+    """The time of day as RFC 5322 section 3.3 writes it."""
+    return format_datetime(datetime.now().astimezone())
+
+
+class State:
+    """Shared by a server and its connections. Attributes are exchanged whole, never changed."""
+
+    def __init__(self, options: Options, hints: Callable[[], Sequence[str]]) -> None:
+        self.faults = FaultList()
+        self.callbacks = Callbacks()
+        self.messages = Mailbox("messages", hints)
+        self.strays = Mailbox("strays")
+        self.sessions: list[SessionRecord] = []
+        self.mask = Mask()
+        self.epoch = 0  # grows with each test: a message belongs to that of its MAIL command
+        self.raised: list[Raised] = []  # by callbacks, to be shown when the server stops
+        self.errors: list[BaseException] = []  # our own, likewise
+        self._prefix = secrets.token_hex(3).upper()
+        self._numbers = itertools.count(1)
+        self.use(options)
+
+    def use(self, options: Options) -> None:
+        """Puts other options in force, for the next command of every session."""
+        profile, judge = Profile(options, date=local_date), Judge(options)
+        if options.users not in (None, "any"):
+            self.mask.add(options.users)  # type: ignore[arg-type]
+        self.profile, self.judge, self.options = profile, judge, options
+
+    def begin_test(self) -> None:
+        """What comes from now on belongs to another test."""
+        self.epoch += 1
+        self.messages._remove_all()
+        self.strays._remove_all()
+        self.sessions.clear()
+
+    def message(self, raw: bytes, transaction: Transaction, recipients: Sequence[int],
+                record: SessionRecord) -> Message:  # fmt: skip
+        """A message for those recipients of the transaction, by their number."""
+        envelope = Envelope(
+            transaction.mail_from,
+            tuple(transaction.rcpt_to[number] for number in recipients),
+            transaction.mail_parameters,
+            tuple(transaction.rcpt_parameters[number] for number in recipients),
+        )
+        queue_id = f"{self._prefix}{next(self._numbers):04X}"
+        now = datetime.now(UTC)
+        if self.options.trace_headers:
+            raw = self._trace(envelope, queue_id, record) + raw
+        return Message(raw, envelope, id=queue_id, received_at=now, session=record)
+
+    def _trace(self, envelope: Envelope, queue_id: str, record: SessionRecord) -> bytes:
+        # RFC 5321 section 4.4: Return-Path by the last, Received by each server on the way
+        host = self.options.greeting_hostname
+        protocol = "LMTP" if self.profile.lmtp else "ESMTP"
+        literal = f"IPv6:{record.peer[0]}" if ":" in record.peer[0] else record.peer[0]
+        secure = ("S" if record.tls else "") + ("A" if record.user is not None else "")
+        lines = [
+            f"Return-Path: <{envelope.mail_from}>",
+            f"Received: from {record.helo} ([{literal or 'unix'}])",
+            f"\tby {host} with {protocol}{secure} id {queue_id}",
+        ]
+        if len(envelope.rcpt_to) == 1:  # section 7.2: of several, none may learn of the others
+            lines.append(f"\tfor <{envelope.rcpt_to[0]}>")
+        lines[-1] += f"; {local_date()}"
+        return "".join(f"{line}\r\n" for line in lines).encode()
+
+    def store(self, message: Message, transaction: Transaction, record: SessionRecord) -> None:
+        """Keeps a message; from now on it may be answered 250."""
+        record.messages.append(message)
+        box = self.messages if transaction.tag == self.epoch else self.strays
+        box._add(message)

@@ -1,0 +1,257 @@
+"""Certificates and TLS contexts: those made for the tests and those the user brings.
+
+The rule: a run that uses no TLS pays nothing, so ssl and trustme are imported where they are used,
+and what was made once serves the whole run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import datetime
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import ssl
+
+    import trustme
+
+_FilePath: TypeAlias = "str | os.PathLike[str]"
+
+KINDS = ("valid", "expired", "not-yet-valid", "wrong-host", "untrusted")
+"""The certificates that can be made; each but the first fails a verifying client in its own way."""
+
+# Fixed dates, so that frozen time changes no certificate. They lie within the CA's validity.
+_DATES = {
+    "expired": (datetime.datetime(2000, 1, 2), datetime.datetime(2001, 1, 1)),
+    "not-yet-valid": (datetime.datetime(2999, 1, 1), datetime.datetime(2999, 12, 31)),
+}
+_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_WRONG_NAMES = frozenset({"wrong.invalid"})
+
+# OpenSSL's reasons: another key, and a key of another type (the last is what OpenSSL 3 says then).
+_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+
+
+class TLSUnavailable(RuntimeError):
+    """A certificate has to be made, and trustme (the extra ``tls``) is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("tls needs trustme: pip install 'pytest-smtpd-server[tls]'")
+
+
+class TLSOptions(Protocol):
+    """The part of the options that decides about certificates."""
+
+    @property
+    def certificate(self) -> str | tuple[_FilePath, _FilePath]: ...
+    @property
+    def ssl_context(self) -> ssl.SSLContext | None: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def greeting_hostname(self) -> str: ...
+
+
+class TLSMaterial:
+    """What a server shows to clients and what they may trust. `material` makes it.
+
+    `server_context` is shared by all servers of the run that have the same certificate.
+    """
+
+    __slots__ = ("_find_ca_file", "server_context")
+
+    def __init__(
+        self, server_context: ssl.SSLContext, find_ca_file: Callable[[], Path | None]
+    ) -> None:
+        self.server_context = server_context
+        self._find_ca_file = find_ca_file
+
+    @property
+    def ca_file(self) -> Path | None:
+        """A PEM file that clients may trust; None for an own context that came without a pair."""
+        return self._find_ca_file()
+
+    def client_context(self) -> ssl.SSLContext:
+        """A new client context that checks host names and trusts `ca_file`, nothing else.
+
+        Without a `ca_file` it is the default context: it trusts what this machine trusts.
+        """
+        import ssl
+
+        ca_file = self.ca_file
+        if ca_file is None:
+            return ssl.create_default_context()
+        context = ssl.create_default_context(cafile=ca_file)
+        # An own certificate may be a leaf whose CA is not in the file: to trust the file is then
+        # to trust the leaf. Python 3.13 has this by default.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+
+def material(options: TLSOptions) -> TLSMaterial:
+    """The TLS material that `options` ask for.
+
+    Raises TLSUnavailable if a certificate has to be made without trustme, and ValueError, naming
+    the file, for an own pair that cannot be used.
+    """
+    certificate = options.certificate
+    if options.ssl_context is not None:
+        own_file = None if isinstance(certificate, str) else _readable(certificate[0])
+        return TLSMaterial(options.ssl_context, lambda: own_file)
+    if not isinstance(certificate, str):
+        return _own_pair(*certificate)
+    if certificate not in KINDS:
+        raise ValueError(f"certificate: {certificate!r} is none of {', '.join(KINDS)}")
+    if certificate == "wrong-host":
+        return _made(certificate, _WRONG_NAMES)
+    # What stands for an address in a URL or on one interface is no part of it as a name.
+    own = (name.strip("[]").partition("%")[0].rstrip(".").lower() for name in _given(options))
+    return _made(certificate, _NAMES.union(own))
+
+
+def _given(options: TLSOptions) -> list[str]:
+    return [name for name in (options.host, options.greeting_hostname) if name]
+
+
+def _own_pair(certfile: _FilePath, keyfile: _FilePath) -> TLSMaterial:
+    import ssl
+
+    chain, key = _readable(certfile), _readable(keyfile)
+
+    def passphrase() -> str:
+        # Without this OpenSSL would ask on the terminal and the run would hang.
+        raise ValueError(f"certificate: the key in {keyfile} is encrypted: remove its passphrase")
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(chain, key, password=passphrase)
+    except ssl.SSLError as error:
+        if b"CERTIFICATE-----" not in chain.read_bytes():
+            problem = f"{certfile} holds no PEM certificate"
+        elif b"PRIVATE KEY-----" not in key.read_bytes():
+            problem = f"{keyfile} holds no PEM private key"
+        elif error.reason in _MISMATCHES:
+            problem = f"{keyfile} is not the key of {certfile}"
+        else:
+            problem = f"{certfile} with {keyfile} cannot be used: {error.reason or error}"
+        raise ValueError(f"certificate: {problem}") from error
+    return TLSMaterial(context, lambda: chain)
+
+
+def _readable(name: _FilePath) -> Path:
+    # Absolute, for the client may be a process in another directory.
+    path = Path(name).absolute()
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise ValueError(f"certificate: cannot read {name}: {error.strerror}") from error
+
+
+# What was made in this run; the lock guards all of it.
+_lock = threading.Lock()
+_materials: dict[tuple[str, frozenset[str]], TLSMaterial] = {}
+_authorities: dict[str, trustme.CA] = {}
+_directory: Path | None = None
+_directory_owner = 0
+
+
+def _made(kind: str, names: frozenset[str]) -> TLSMaterial:
+    with _lock:
+        if (kind, names) not in _materials:
+            _materials[kind, names] = _make(kind, names)
+        return _materials[kind, names]
+
+
+def _make(kind: str, names: frozenset[str]) -> TLSMaterial:
+    trusted = _authority("trusted")
+    issuer = _authority("unknown") if kind == "untrusted" else trusted
+    import ssl
+
+    from trustme import KeyType
+
+    not_before, not_after = _DATES.get(kind, (None, None))
+    leaf = issuer.issue_cert(
+        *sorted(filter(_is_identity, names)),
+        not_before=not_before,
+        not_after=not_after,
+        key_type=KeyType.ECDSA,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # load_cert_chain reads only files. This one holds a key, so it goes at once.
+    descriptor, path = tempfile.mkstemp(suffix=".pem", dir=_own_directory())
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(leaf.private_key_and_cert_chain_pem.bytes())
+        context.load_cert_chain(path)
+    finally:
+        os.unlink(path)
+    return TLSMaterial(context, _made_ca_file)
+
+
+def _authority(role: str) -> trustme.CA:
+    try:
+        import trustme
+    except ImportError as error:
+        raise TLSUnavailable from error
+    if role not in _authorities:
+        _authorities[role] = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    return _authorities[role]
+
+
+def _is_identity(name: str) -> bool:
+    """Whether a certificate can name it: a path, a pattern or ``my_host`` it cannot."""
+    import idna
+
+    try:
+        ip_address(name)
+    except ValueError:
+        try:
+            idna.encode(name, uts46=True)
+        except UnicodeError:
+            return False
+    return True
+
+
+def _made_ca_file() -> Path:
+    with _lock:
+        path = _own_directory() / "ca.pem"
+        # Not only the first time: a test may have emptied the temporary directory.
+        if not path.exists():
+            path.write_bytes(_authority("trusted").cert_pem.bytes())
+            path.chmod(0o644)
+        return path
+
+
+def _own_directory() -> Path:
+    global _directory, _directory_owner
+    if _directory is None or not _directory.exists():
+        _directory = Path(tempfile.mkdtemp(prefix="pytest-smtpd-"))
+        _directory_owner = os.getpid()
+        # A client that runs as another user, in a container for one, has to read the CA.
+        _directory.chmod(0o755)
+    return _directory
+
+
+@atexit.register
+def _remove_directory() -> None:
+    # A forked child shares the directory with its parent and leaves it alone.
+    if _directory is not None and _directory_owner == os.getpid():
+        shutil.rmtree(_directory, ignore_errors=True)
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    # Another thread of the parent may have held the lock; in the child nobody would release it.
+    os.register_at_fork(after_in_child=_renew_lock)
