@@ -89,6 +89,8 @@ def rules(*, hosts: bool = False) -> Callable[[object], object]:
     def check(value: object) -> object:
         from .rejection import compile_rules
 
+        if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+            value = tuple(value)
         try:
             compile_rules(value, hosts=hosts)  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
@@ -96,8 +98,6 @@ def rules(*, hosts: bool = False) -> Callable[[object], object]:
                 f"{error}; a pattern, a list of patterns, or a mapping from pattern to reply "
                 "is wanted"
             )
-        if isinstance(value, Iterable) and not isinstance(value, str | Mapping):
-            return tuple(value)
         return value
 
     return check

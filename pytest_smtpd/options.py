@@ -29,14 +29,24 @@ class Option:
 
     `read` makes a value of its text form (None: it has none), which is a list where `several`
     says so (lines in ini, repeated flags on a command line); of a `flag` the value may be left
-    out there. Only what is `live` can be changed on a running server.
+    out there. Only what is `live` can be changed on a running server. `no_limit` says that None is
+    a value; elsewhere it stands for the default.
     """
 
-    __slots__ = ("check", "default", "flag", "help", "live", "name", "read", "several")
+    __slots__ = ("check", "default", "flag", "help", "live", "name", "no_limit", "read", "several")
 
-    def __init__(self, default: object, help: str, check: Callable[[Any], object], *,
-                 read: Callable[[str], object] | None, several: bool, flag: bool,
-                 live: bool) -> None:  # fmt: skip
+    def __init__(
+        self,
+        default: object,
+        help: str,
+        check: Callable[[Any], object],
+        *,
+        read: Callable[[str], object] | None,
+        several: bool,
+        flag: bool,
+        live: bool,
+        no_limit: bool,
+    ) -> None:
         self.name = ""
         self.default = default
         self.help = help
@@ -45,6 +55,7 @@ class Option:
         self.several = several
         self.flag = flag
         self.live = live
+        self.no_limit = no_limit
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -66,8 +77,11 @@ def _option(
     several: bool = False,
     flag: bool = False,
     live: bool = True,
+    no_limit: bool = False,
 ) -> Any:
-    return Option(default, help, check, read=read, several=several, flag=flag, live=live)
+    return Option(
+        default, help, check, read=read, several=several, flag=flag, live=live, no_limit=no_limit
+    )
 
 
 _Callback = Callable[[str], object] | None
@@ -205,12 +219,14 @@ class Options(_Frozen):
         checks.number(1, none=True),
         default=33554432,
         read=checks.read_int,
+        no_limit=True,
     )
     max_recipients: int | None = _option(
         "the most recipients of one message; None is no limit",
         checks.number(1, none=True),
         default=1000,
         read=checks.read_int,
+        no_limit=True,
     )
     timeout: float = _option(
         "seconds of client silence before 421",
@@ -324,8 +340,12 @@ _ALIASES = {"server_hostname": "greeting_hostname"}
 DEFAULTS = Options()
 
 
-def merge(given: Mapping[str, object], base: Options = DEFAULTS) -> Options:
-    """The options of `base`, those that were given changed; None restores a default.
+def merge(
+    given: Mapping[str, object], base: Options = DEFAULTS, *, restore: bool = False
+) -> Options:
+    """The options of `base`, those that were given changed.
+
+    None restores a default; of the limits, where it means "no limit", only with `restore`.
 
     Raises `TypeError` for an unknown name, saying the nearest one, and `ValueError` for a value
     that is not allowed. Pairs are not looked at: see `Options.check_pairs`.
@@ -339,7 +359,9 @@ def merge(given: Mapping[str, object], base: Options = DEFAULTS) -> Options:
         if name not in OPTIONS:
             raise _unknown(given_name)
         values.pop(name, None)
-        if value is not None and value is not OPTIONS[name].default:
+        if value is None and (restore or not OPTIONS[name].no_limit):
+            continue
+        if value is not OPTIONS[name].default:
             values[name] = _checked(OPTIONS[name], value)
     result.__dict__.update(values)
     return result

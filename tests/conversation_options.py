@@ -51,6 +51,8 @@ def _live(value: Any) -> Any:
         return [_live(item) for item in value]
     if not isinstance(value, dict):
         return value
+    if "none" in value:
+        return None
     if "regex" in value:
         return re.compile(value["regex"])
     if "true_for" in value:

@@ -145,6 +145,7 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._loop.time = monotonic  # type: ignore[method-assign]  # frozen time stops no sleep
         self.thread = threading.Thread(target=self._run, name="smtpd-callback-loop", daemon=True)
         self.thread.start()
 
@@ -172,10 +173,11 @@ class _LoopThread:
         self._tasks: set[asyncio.Task[None]] = set()
         try:
             self._loop.run_forever()
-            for task in self._tasks:
+            tasks = list(self._tasks)
+            for task in tasks:
                 task.cancel()
-            if self._tasks:
-                self._loop.run_until_complete(asyncio.wait(self._tasks, timeout=1.0))
+            if tasks:
+                self._loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._loop.close()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MAX_BACKLOG = 262_144  # octets of commands that may wait for a verdict before reading stops
 BATCH = 100  # commands of one session worked through before the others get their turn
 LINGER = 1.0  # seconds for a client to take the last reply
+JUST_NOW = 0.05  # seconds in which a client in conversation says the next thing
 SHORT_LINGER = 0.1  # the same when the server stops
 THROTTLE_STEP = 0.05  # seconds' worth of octets read at once from a throttled client
 SHUTDOWN_TIMEOUT = 0.1  # seconds for the client's close_notify: nobody waits for good manners
@@ -154,23 +155,23 @@ class Connection(asyncio.BufferedProtocol):
     def _pump(self) -> None:
         """Works through what the client has sent, as far as it goes without waiting."""
         session, state = self._session, self._state
-        for _ in range(BATCH):
-            if self._task is not None or self._write_paused or self._closing or self._scheduled:
-                break
+        self._service.activity += 1
+        session.lines_left = BATCH
+        while not (self._task or self._write_paused or self._closing or self._scheduled):
             session.profile = state.profile
             event = session.next_event()
             if self._faults and self._drop_inside_message(event):
                 return
             if event is None:
+                if not session.lines_left:  # there may be more
+                    self._scheduled = True
+                    self._loop.call_soon(self._resume)
                 break
             if self._faults or event.stage in state.judge.stages_with_callbacks:
                 self._flush()
                 self._start(self._carry_out(event))
             else:
                 self._decide(event, state.judge.refusal(event))
-        else:
-            self._scheduled = True
-            self._loop.call_soon(self._resume)
         self._flush()
         if session.tls_due and self._task is None and not self._closing:
             self._begin_handshake()
@@ -408,7 +409,8 @@ class Connection(asyncio.BufferedProtocol):
             if self._transport is None or self._transport.is_closing():
                 return
             self._transport.write(data[start : start + octets])
-            await asyncio.sleep(SPLIT_PAUSE)
+            if start + octets < len(data):  # the client may go on at once, with a handshake, say
+                await asyncio.sleep(SPLIT_PAUSE)
 
     def _drop(self, *, reset: bool) -> None:
         self.record.ends("fault")
@@ -474,6 +476,9 @@ class Connection(asyncio.BufferedProtocol):
             note_failed_handshake(self.record, error)
             self.connection_lost(None)  # asyncio tells nobody whose handshake failed
             return
+        except asyncio.CancelledError:
+            self.connection_lost(None)
+            raise
         self._note_tls()
         self._session.tls_established()
         early, self._encrypted = self._encrypted, None
@@ -505,12 +510,21 @@ class Connection(asyncio.BufferedProtocol):
         self.record.ends("timeout")
         self._end(replies.TIMED_OUT)
 
+    @property
+    def in_conversation(self) -> bool:
+        """Whether the client has just got on, and it is not we who let it wait."""
+        return self._task is None and self._loop.time() - self._heard < JUST_NOW
+
     def shut_down(self) -> None:
         """The server stops: what is due goes out, then 421, then the connection is closed."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
         self.record.ends("server")
+        if self._encrypted is not None:  # in the middle of a handshake nothing can be said
+            self._session.closing = self._closing = True
+            self.abort()
+            return
         busy = self._session.content_octets is not None or self._session.backlog > 0
         self._end(replies.SHUTTING_DOWN, linger=SHORT_LINGER if busy else 0.0)
 
@@ -541,9 +555,12 @@ class Connection(asyncio.BufferedProtocol):
         if linger and not self._eof and transport.can_write_eof():
             # closing with octets unread would reset the connection, and the client lose the reply
             transport.write_eof()
+            self._loop.call_later(linger, transport.abort)
         else:
+            unsent = transport.get_write_buffer_size()
             transport.close()
-        self._loop.call_later(linger or LINGER, transport.abort)
+            if unsent:  # to a client that may not read at all
+                self._loop.call_later(LINGER, transport.abort)
 
     def _mind_reading(self) -> None:
         transport = self._transport

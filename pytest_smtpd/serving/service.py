@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 READ_SIZE = 262_144  # octets; what asyncio would allocate for each read of each connection
 FIRST_OCTET_TIMEOUT = 2.0  # seconds: whoever speaks TLS speaks first and at once
 MIN_TURNS, MAX_TURNS = 3, 50  # of the loop, to take in what has been sent
+SETTLE_TIMEOUT = 0.3  # seconds for that, however busy clients are
+GOODBYES = 0.25  # seconds at most for clients in the middle of a conversation
 STOP_TIMEOUT = 1.0  # seconds for clients to take their last reply
+CLEAN_UP_TIME = 0.3  # seconds kept for the end itself
 _CONTENT_TYPE_HANDSHAKE = b"\x16"  # RFC 8446 section 5.1
 
 
@@ -49,7 +52,8 @@ class Service:
         self.activity = 0  # grows with all that clients do
         self._implicit_tls = state.options.tls == "implicit"
         self._listeners = listeners
-        self._waiting: set[socket.socket] = set()  # accepted, nothing heard of them yet
+        # Accepted, nothing heard of them yet
+        self._waiting: dict[socket.socket, SessionRecord] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.closed = threading.Event()  # nobody can connect any more
         self._deadline = 0.0
@@ -62,10 +66,10 @@ class Service:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    def stop(self, *, disconnect: bool) -> None:
+    def stop(self, deadline: float, *, disconnect: bool) -> None:
         """From any thread: closes the listening sockets, and the connections if wanted."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended by itself
-            self.loop.call_soon_threadsafe(self._begin_stop, disconnect)
+            self.loop.call_soon_threadsafe(self._begin_stop, deadline, disconnect)
 
     def join(self, deadline: float) -> None:
         if self._thread is not threading.current_thread():
@@ -84,7 +88,7 @@ class Service:
             settled.set()
 
         with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._settle, then)
+            self.loop.call_soon_threadsafe(self._settle, then, monotonic() + timeout)
             settled.wait(timeout)
 
     # ---- in the thread
@@ -98,8 +102,10 @@ class Service:
             self._clean_up()
 
     def _clean_up(self) -> None:
-        for waiting in list(self._waiting):
+        for waiting, record in list(self._waiting.items()):
             self._forget(waiting).close()
+            record.ends("server")
+            record.closed()
         for task in self._tasks:
             task.cancel()
         for connection in list(self.connections):
@@ -163,6 +169,10 @@ class Service:
             client.close()
             note_failed_handshake(record, error)
             record.closed()
+        except asyncio.CancelledError:  # the server stops in the middle of a handshake
+            record.ends("server")
+            record.closed()
+            raise
 
     def _await_first_octet(self, client: socket.socket, record: SessionRecord) -> None:
         # The handshake must not start before it is sure that the client wants one: asyncio would
@@ -184,7 +194,7 @@ class Service:
                     record.client(octets.partition(b"\r\n")[0])
                 self._refuse_plain(client, record, spoke=bool(octets))
 
-        self._waiting.add(client)
+        self._waiting[client] = record
         self.loop.add_reader(client, first_octet)
 
     def _refuse_plain(
@@ -197,36 +207,46 @@ class Service:
         record.closed()
 
     def _forget(self, client: socket.socket) -> socket.socket:
-        self._waiting.discard(client)
+        self._waiting.pop(client, None)
         self.loop.remove_reader(client)
         return client
 
     # ---- the end
 
-    def _begin_stop(self, disconnect: bool) -> None:
-        self._settle(lambda: self._stop_serving(disconnect))
+    def _begin_stop(self, deadline: float, disconnect: bool) -> None:
+        end = deadline - CLEAN_UP_TIME
+        self._settle(lambda: self._stop_serving(end, disconnect), end - STOP_TIMEOUT / 2)
 
-    def _settle(self, then: Callable[[], None]) -> None:
-        """Takes in what clients have already sent or closed, then goes on."""
+    def _settle(self, then: Callable[[], None], end: float) -> None:
+        """Takes in what clients have already sent or closed, until `end` at most, then goes on."""
         for listener in self._listeners:
             self._accept(listener)  # whoever has connected by now is served
-        self._take_turns(then, self.activity, 0)
+        self._take_turns(then, min(end, monotonic() + SETTLE_TIMEOUT), self.activity, 0)
 
-    def _take_turns(self, then: Callable[[], None], seen: int, turns: int) -> None:
+    def _take_turns(self, then: Callable[[], None], end: float, seen: int, turns: int) -> None:
         # A turn of the loop reads what is there; a new connection needs a few to be set up
-        if turns < MIN_TURNS or (self.activity != seen and turns < MAX_TURNS):
-            self.loop.call_soon(self._take_turns, then, self.activity, turns + 1)
+        going_on = turns < MIN_TURNS or (self.activity != seen and turns < MAX_TURNS)
+        if going_on and monotonic() < end:
+            self.loop.call_soon(self._take_turns, then, end, self.activity, turns + 1)
         else:
             then()
 
-    def _stop_serving(self, disconnect: bool) -> None:
+    def _stop_serving(self, end: float, disconnect: bool) -> None:
         self._close_listeners()
         if not disconnect:
             self._drain()
             return
+        self._deadline = min(end, monotonic() + STOP_TIMEOUT)
+        self._hear_goodbyes(min(self._deadline - STOP_TIMEOUT / 2, monotonic() + GOODBYES))
+
+    def _hear_goodbyes(self, deadline: float) -> None:
+        # A test that waits for its mail is over the moment the mail is there; its client, in
+        # another thread, is then just about to say QUIT, and a 421 would make it raise
+        if monotonic() < deadline and any(each.in_conversation for each in self.connections):
+            self.loop.call_later(0.002, self._hear_goodbyes, deadline)
+            return
         for connection in list(self.connections):
             connection.shut_down()
-        self._deadline = monotonic() + STOP_TIMEOUT
         self._finish()
 
     def _close_listeners(self) -> None:

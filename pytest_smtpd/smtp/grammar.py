@@ -80,7 +80,7 @@ def hello_name(argument: bytes, verb: str) -> str:
 _PATH = re.compile(
     r"""
     <
-    (?: @ [^:<>"\s]+ : )?                                  # source route, to be ignored (App. C)
+    (?: @ [^:<>"\s]+ : (?!>) )?                            # source route, to be ignored (App. C)
     ( (?: " (?: [^"\\] | \\. )*+ " | [^<>"\s\\] )*+ )
     >
     (?: [ ]+ (.*) )?

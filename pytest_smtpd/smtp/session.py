@@ -7,6 +7,7 @@ wait their turn by themselves, and nothing a client does can overtake a rule.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -69,6 +70,7 @@ class Session:
         self.user: str | None = None  # who it authenticated as
         self.transaction: Transaction | None = None
         self.progress = 0  # grows with each line and each octet of content: ends a silence
+        self.lines_left = math.inf  # so many are worked through; at 0 the owner has to set it anew
         self.closing = False  # nothing more is read; close when all is sent
         self.quit = False  # closing because the client said QUIT
         self.tls = False
@@ -133,7 +135,10 @@ class Session:
         self._event = Connected(peer)
 
     def next_event(self) -> Event | None:
-        """The next question, or the one still open; None when more octets are needed."""
+        """The next question, or the one still open.
+
+        None when more octets are needed, or when `lines_left` has come to 0.
+        """
         while self._event is None and not self.closing and not self.tls_due:
             if self._content is not None:
                 if not self._content_ended:
@@ -142,8 +147,9 @@ class Session:
             elif self._input.starts_with(_CLIENT_HELLO):
                 self.journal.violation("tls-on-plain-port")
                 self.closing = True
-            elif (line := self._input.next_line()) is not None:
+            elif self.lines_left and (line := self._input.next_line()) is not None:
                 self.progress += 1
+                self.lines_left -= 1
                 try:
                     self._event = self._line(line)
                 except Malformed as malformed:
@@ -338,7 +344,7 @@ class Session:
         if len(line) > MAX_LINE:
             self.journal.client(b"(a line of over %d octets)" % MAX_LINE)
             raise Malformed(replies.LINE_TOO_LONG, "long-command")
-        word, _, argument = line.partition(b" ")
+        word, _, argument = line.rstrip(b" \t").partition(b" ")  # RFC 5321 section 4.1.1
         verb = word.upper().decode("ascii", "replace")
         command = self._known(verb)
         self._masking = verb == "AUTH" or (self._masking and command is None)
