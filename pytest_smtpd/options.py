@@ -92,6 +92,7 @@ class _Frozen:
     """What `Options` does, apart from its rows: values are checked, then never change."""
 
     def __init__(self, **given: Any) -> None:
+        __tracebackhide__ = True
         for name, value in given.items():
             if name not in OPTIONS:
                 raise _unknown(name)
@@ -312,6 +313,7 @@ class Options(_Frozen):
 
     def check_pairs(self) -> None:
         """Raises `ValueError` for options that cannot work together."""
+        __tracebackhide__ = True
         for name, needed in (
             ("require_tls", "tls"), ("require_auth", "users"), ("auth_requires_tls", "tls"),
         ):  # fmt: skip
@@ -320,6 +322,7 @@ class Options(_Frozen):
 
 
 def _checked(option: Option, value: object) -> object:
+    __tracebackhide__ = True
     try:
         return option.check(value)
     except checks.Wanted as wanted:
@@ -350,6 +353,7 @@ def merge(
     Raises `TypeError` for an unknown name, saying the nearest one, and `ValueError` for a value
     that is not allowed. Pairs are not looked at: see `Options.check_pairs`.
     """
+    __tracebackhide__ = True
     if not given:
         return base
     result = Options()

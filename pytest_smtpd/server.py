@@ -43,16 +43,19 @@ class Server:
     """
 
     def __init__(self, **options: Any) -> None:
+        __tracebackhide__ = True
         self._set_up(merge(options))
 
     @classmethod
     def _with(cls, config: Options) -> Server:
         """A server with options that are merged already."""
+        __tracebackhide__ = True
         server = cls.__new__(cls)
         server._set_up(config)
         return server
 
     def _set_up(self, config: Options) -> None:
+        __tracebackhide__ = True
         config.check_pairs()
         self.stopped = threading.Event()
         self.stopped.set()
@@ -68,7 +71,8 @@ class Server:
         self._port = 0  # the one to take again after a stop
         self._unix: tuple[str, tuple[int, int] | None] | None = None
         self._pid = os.getpid()
-        self._others: list[Server] = []  # that mail may have gone to by mistake
+        # That mail may have gone to by mistake, and how much had come there before
+        self._others: list[tuple[Server, int]] = []
         self._given_addresses: set[str] = set()
 
     # ---- life
@@ -278,10 +282,15 @@ class Server:
             refusal = session.last_refusal()
             if refusal is not None and not session.messages:
                 hints.append(f"refused: {refusal}")
-        for other in self._others:
-            if other.messages:
-                hints.append(f"{len(other.messages)} at the other server, {other.url}")
+        for other, before in self._others:
+            _, messages = other.messages._store.since(before)
+            if messages:
+                hints.append(f"{len(messages)} at the other server, {other.url}")
         return hints
+
+    def _beside(self, other: Server) -> None:
+        """Mail that comes to the other one from now on may have been meant for this one."""
+        self._others.append((other, other.messages._store.end()))
 
     # ---- how it behaves
 
@@ -305,6 +314,7 @@ class Server:
         None restores a default. Raises `TypeError` for an unknown name, and `ValueError` for a
         value or pair that cannot work, or for an option that a running server cannot change.
         """
+        __tracebackhide__ = True
         with self._lock:
             config = merge(options, self._config, restore=True)
             config.check_pairs()
@@ -314,6 +324,8 @@ class Server:
             if {"port", "host"} & options.keys():
                 self._port = 0
             self._apply(config, new_faults="faults" in options)
+            if "seed" in options:
+                self._use_seed(self._test)
 
     def _apply(self, config: Options, *, new_faults: bool) -> None:
         self._state.use(config)
@@ -323,35 +335,43 @@ class Server:
 
     def _use_seed(self, test: str) -> None:
         """Starts the dice for `probability` anew: by the seed and the test, nothing else."""
-        seed = self._config.seed
+        self._test, seed = test, self._config.seed
         self._seed = secrets.token_hex(4) if seed is None else str(seed)
         self._state.faults.seed(f"{self._seed}:{test}")
 
     # ---- for a server that several tests share
 
-    def _begin_test(self, config: Options, test: str) -> None:
-        """Empty mailbox, fresh sessions, these options; on the same address.
+    def _begin_test(
+        self, config: Options, test: str, address: tuple[str, int] | str | None = None
+    ) -> None:
+        """Empty mailbox, fresh sessions, these options; on the same address, or back at `address`.
 
         Raises as `configure` and `start` do; then nothing has changed.
         """
         config.check_pairs()
-        old = self._config
-        restart = [
-            name
+        moved = address is not None and address != self._address
+        # A test may have stopped the server, or left sessions of an earlier start running
+        restart = moved or self._service is None or bool(self._draining)
+        restart = restart or any(
+            getattr(config, name) != getattr(self._config, name)
             for name, option in OPTIONS.items()
-            if not option.live and getattr(config, name) != getattr(old, name)
-        ]
-        if restart:
-            if config.tls:
-                from .tls import material
+            if not option.live
+        )
+        if restart and config.tls:
+            from .tls import material
 
-                _ = material(config).server_context  # fails before anything is stopped
-            self.stop()
-        self._apply(config, new_faults=True)
-        self._use_seed(test)
-        self._state.begin_test()
-        if restart:
-            self.start()
+            _ = material(config).server_context  # fails before anything is stopped
+        try:
+            if restart:
+                self.stop()
+        finally:
+            self._apply(config, new_faults=True)
+            self._use_seed(test)
+            self._state.begin_test()
+            if moved and isinstance(address, tuple):
+                self._port = address[1]
+            if restart:
+                self.start()
 
     def _end_test(self) -> None:
         """Takes in what clients have already sent, lets go who is held by a fault."""

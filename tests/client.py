@@ -102,9 +102,7 @@ class Client:
         assert self.say("DATA").startswith("354")
         return self
 
-    def deliver(
-        self, text: str = TEXT, sender: str = "ann@example.com", *recipients: str
-    ) -> str:
+    def deliver(self, text: str = TEXT, sender: str = "ann@example.com", *recipients: str) -> str:
         self.begin(sender, *recipients)
         return self.say(f"{text}.")
 

@@ -7,6 +7,7 @@ no teardown.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import queue
 import sys
@@ -87,18 +88,20 @@ class Callbacks:
         try:
             result = call()
             if inspect.isawaitable(result):
-                self._loop_thread().run(result, done)
+                self._await(result, done)
                 return
         except BaseException as error:
             done(error)
         else:
             done(None)
 
-    def _loop_thread(self) -> _LoopThread:
+    def _await(self, awaitable: Awaitable[object], done: Done) -> None:
         with self._lock:
-            if self._loop is None:
-                self._loop = _LoopThread()
-            return self._loop
+            if not self._closed:
+                self._loop = self._loop or _LoopThread()
+                self._loop.run(awaitable, done)
+            elif inspect.iscoroutine(awaitable):
+                awaitable.close()  # nobody waits any more
 
     def _finished(self, worker: _Worker) -> None:
         with self._lock:
@@ -167,7 +170,8 @@ class _LoopThread:
             done(None)
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with contextlib.suppress(RuntimeError):  # it has been stopped before
+            self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _run(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()

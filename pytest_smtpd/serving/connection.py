@@ -12,6 +12,7 @@ import socket
 import struct
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from ..faults import Answer, Delay, Drop, Fault, Hold, Raw, Split, Stall
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from .service import Service
 
 MAX_BACKLOG = 262_144  # octets of commands that may wait for a verdict before reading stops
-BATCH = 100  # commands of one session worked through before the others get their turn
+BATCH = 25  # commands of one session worked through before the others get their turn
 LINGER = 1.0  # seconds for a client to take the last reply
 JUST_NOW = 0.05  # seconds in which a client in conversation says the next thing
 SHORT_LINGER = 0.1  # the same when the server stops
@@ -48,6 +49,7 @@ class Connection(asyncio.BufferedProtocol):
         self.record = record
         self._service = service
         self._state = service.state
+        self._key = object()  # for faults that count by session; an id may be that of a dead one
         self._faults = service.state.faults.live
         self._loop = service.loop
         self._session = Session(service.state.profile, record)
@@ -70,6 +72,7 @@ class Connection(asyncio.BufferedProtocol):
         self._lost = False
         self._content_seen = -1
         self._split: int | None = None
+        self._unsent = b""  # of a split reply
 
     # ---- asyncio's side
 
@@ -169,7 +172,7 @@ class Connection(asyncio.BufferedProtocol):
                 break
             if self._faults or event.stage in state.judge.stages_with_callbacks:
                 self._flush()
-                self._start(self._carry_out(event))
+                self._start(partial(self._carry_out, event))
             else:
                 self._decide(event, state.judge.refusal(event))
         self._flush()
@@ -233,12 +236,12 @@ class Connection(asyncio.BufferedProtocol):
 
     # ---- events that have to wait
 
-    def _start(self, work: Awaitable[None]) -> None:
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
         self._task = self._loop.create_task(self._guard(work))
 
-    async def _guard(self, work: Awaitable[None]) -> None:
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except asyncio.CancelledError:
             raise
         except Exception as error:  # ours, or out of a pattern of the test's
@@ -283,7 +286,8 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _ask_faults(self, stage: str, subjects: Sequence[str]) -> tuple[bool, Reply | None]:
         """Carries out the faults of a stage: whether that was all, and what to answer instead."""
-        for fault in self._state.faults.acting(stage, subjects, id(self.record)):
+        self._split = None
+        for fault in self._state.faults.acting(stage, subjects, self._key):
             match fault:
                 case Delay(seconds=seconds):
                     await asyncio.sleep(seconds)
@@ -373,13 +377,15 @@ class Connection(asyncio.BufferedProtocol):
                 self._session.ignore()
                 pieces = [bytes(data)] if isinstance(data, bytes | bytearray) else data
                 for piece in pieces:
-                    while self._write_paused:
-                        await asyncio.sleep(0.001)
-                    if self._transport is None or self._transport.is_closing():
-                        return
                     self.record.server(piece)
-                    self._transport.write(piece)
-                    await asyncio.sleep(0)
+                    octets = self._split or max(1, len(piece))
+                    for start in range(0, len(piece), octets):
+                        while self._write_paused:
+                            await asyncio.sleep(0.001)
+                        if self._transport is None or self._transport.is_closing():
+                            return
+                        self._transport.write(piece[start : start + octets])
+                        await asyncio.sleep(SPLIT_PAUSE if self._split else 0)
 
     async def _hold(self, hold: Hold) -> None:
         released: asyncio.Future[None] = self._loop.create_future()
@@ -404,13 +410,13 @@ class Connection(asyncio.BufferedProtocol):
         octets, self._split = self._split, None
         if octets is None:
             return
-        data = self._session.bytes_to_send()
-        for start in range(0, len(data), octets):
-            if self._transport is None or self._transport.is_closing():
+        self._unsent = self._session.bytes_to_send()
+        while self._transport is not None and not self._transport.is_closing():
+            piece, self._unsent = self._unsent[:octets], self._unsent[octets:]
+            self._transport.write(piece)
+            if not self._unsent:  # the client may go on at once, with a handshake, say
                 return
-            self._transport.write(data[start : start + octets])
-            if start + octets < len(data):  # the client may go on at once, with a handshake, say
-                await asyncio.sleep(SPLIT_PAUSE)
+            await asyncio.sleep(SPLIT_PAUSE)
 
     def _drop(self, *, reset: bool) -> None:
         self.record.ends("fault")
@@ -437,15 +443,14 @@ class Connection(asyncio.BufferedProtocol):
             self._content_seen = -1
             return False
         before, self._content_seen = self._content_seen, octets
-        drop = self._state.faults.inside_message(
-            octets, before, transaction.rcpt_to, id(self.record)
-        )
+        drop = self._state.faults.inside_message(octets, before, transaction.rcpt_to, self._key)
         if drop is not None:
+            self._flush()  # what came before has its replies
             self._drop(reset=drop.reset)
         return drop is not None
 
     def _throttle(self) -> float | None:
-        return self._state.faults.throttle(self.record.peer[0], id(self.record))
+        return self._state.faults.throttle(self.record.peer[0], self._key)
 
     def _read_on(self) -> None:
         self._throttled = False
@@ -457,7 +462,7 @@ class Connection(asyncio.BufferedProtocol):
         assert self._transport is not None
         self._transport.pause_reading()  # what comes now is for the TLS layer
         self._encrypted = []
-        self._start(self._handshake(self._transport))
+        self._start(partial(self._handshake, self._transport))
 
     async def _handshake(self, transport: asyncio.Transport) -> None:
         context = self._service.ssl_context
@@ -520,6 +525,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        if self._unsent and self._transport is not None:
+            self._transport.write(self._unsent)
         self.record.ends("server")
         if self._encrypted is not None:  # in the middle of a handshake nothing can be said
             self._session.closing = self._closing = True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 READ_SIZE = 262_144  # octets; what asyncio would allocate for each read of each connection
 FIRST_OCTET_TIMEOUT = 2.0  # seconds: whoever speaks TLS speaks first and at once
-MIN_TURNS, MAX_TURNS = 3, 50  # of the loop, to take in what has been sent
+MIN_TURNS, MAX_TURNS = 3, 200  # of the loop, to take in what has been sent
 SETTLE_TIMEOUT = 0.3  # seconds for that, however busy clients are
 GOODBYES = 0.25  # seconds at most for clients in the middle of a conversation
 STOP_TIMEOUT = 1.0  # seconds for clients to take their last reply
@@ -273,7 +273,8 @@ class Service:
 
 
 def _has_spoken(client: socket.socket) -> bool:
+    """Whether a client speaks before the greeting; TLS on a plain port has its own violation."""
     try:
-        return bool(client.recv(1, socket.MSG_PEEK))
+        return client.recv(1, socket.MSG_PEEK) not in (b"", _CONTENT_TYPE_HANDSHAKE)
     except OSError:
         return False
