@@ -7,6 +7,7 @@ imported by the first fixture that needs one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,9 +17,11 @@ from .options import OPTIONS, Option, Options, merge, read
 
 if TYPE_CHECKING:
     from .server import Server
+    from .transcript import Seen
 
 _base_options = pytest.StashKey[Options]()  # of a run: defaults, ini, command line
-_servers = pytest.StashKey[list[tuple[str, "Server"]]]()  # of a test, by the fixture's name
+_session_server = pytest.StashKey["Server"]()
+_seen = pytest.StashKey[list["Seen"]]()  # the servers of a test
 
 # ---- options and marker
 
@@ -75,7 +78,8 @@ def _read_options(config: pytest.Config) -> Options:
         if option.read is None:
             continue
         ini, argument = config.getini(f"smtpd_{name}"), config.getoption(f"smtpd_{name}")
-        for source, value in ((f"ini smtpd_{name}", ini), (f"--smtpd-{name}", argument)):
+        flag = f"--smtpd-{name.replace('_', '-')}"
+        for source, value in ((f"ini smtpd_{name}", ini), (flag, argument)):
             if value is None:
                 continue
             try:
@@ -115,22 +119,21 @@ def _marker_levels(item: pytest.Item) -> Iterator[list[pytest.Mark]]:
     """Outer to inner: module, base class, subclass, function, `pytest.param`."""
     for node in item.listchain():
         markers = [marker for marker in node.own_markers if marker.name == "smtpd"]
-        owners: list[object] = []
+        owners: list[list[pytest.Mark]] = []
         if isinstance(node, pytest.Class):
             owners = [_marks(cls.__dict__.get("pytestmark")) for cls in reversed(node.obj.__mro__)]
         elif isinstance(node, pytest.Function) and hasattr(node, "callspec"):
             parametrized = [mark for mark in markers if _among(mark, node.callspec.marks)]
             owners = [[mark for mark in markers if mark not in parametrized], parametrized]
         for owner in owners:
-            level = [marker for marker in markers if _among(marker, owner)]
-            markers = [marker for marker in markers if not _among(marker, owner)]
-            yield level
-        yield markers
+            yield [mark for mark in owner if mark.name == "smtpd"]
+        yield [mark for mark in markers if not any(_among(mark, owner) for owner in owners)]
 
 
-def _marks(pytestmark: object) -> list[object]:
+def _marks(pytestmark: object) -> list[pytest.Mark]:
     listed = pytestmark if isinstance(pytestmark, list) else [pytestmark]
-    return [getattr(mark, "mark", mark) for mark in listed]
+    marks = (getattr(mark, "mark", mark) for mark in listed)
+    return [mark for mark in marks if isinstance(mark, pytest.Mark)]
 
 
 def _among(mark: object, marks: Any) -> bool:
@@ -142,6 +145,8 @@ def _fail(text: str) -> None:
 
 
 def _checked(given: Mapping[str, object], base: Options, source: str) -> Options:
+    if not isinstance(given, Mapping):
+        _fail(f"{source}: a dict of options is wanted, not {given!r}")
     try:
         return merge(given, base)
     except (TypeError, ValueError) as error:
@@ -153,35 +158,60 @@ def _checked(given: Mapping[str, object], base: Options, source: str) -> Options
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        if "smtpd" in fixtures:
-            _refuse_rival(config, item)
-        elif any(marker.name == "smtpd" for marker in item.own_markers):
-            item.warn(
-                pytest.PytestWarning(
-                    f"{item.nodeid} has a marker smtpd and uses no fixture smtpd: no effect"
-                )
+        rival = _rival(config, item) if _uses(item, "smtpd") else None
+        if rival is None:
+            continue
+        text = (
+            f"{item.nodeid} would get the fixture 'smtpd' of the plugin {rival!r}, not that of "
+            f"pytest-smtpd-server: turn the other one off with -p no:{rival}"
+        )
+        if not hasattr(config, "workerinput"):
+            raise pytest.UsageError(text)
+        config.workeroutput["smtpd_usage_error"] = text  # type: ignore[attr-defined]
+        items.clear()
+        return
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    # Raised in a worker of xdist, it would look like a crash
+    text = getattr(node, "workeroutput", {}).get("smtpd_usage_error")
+    if text is not None:
+        raise pytest.UsageError(text)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    # Not at collection: where warnings are errors, one test is to fail, not the whole run
+    if not _uses(item, "smtpd") and any(mark.name == "smtpd" for mark in item.own_markers):
+        item.warn(
+            pytest.PytestWarning(
+                f"{item.nodeid} has a marker smtpd and uses no fixture smtpd: no effect"
             )
+        )
 
 
-def _refuse_rival(config: pytest.Config, item: pytest.Item) -> None:
-    """Stops the run where a test would get another plugin's fixture of the same name."""
+def _uses(item: pytest.Item, fixture: str) -> bool:
+    return fixture in getattr(item, "fixturenames", ())
+
+
+def _rival(config: pytest.Config, item: pytest.Item) -> str | None:
+    """The plugin whose fixture of the same name a test would get, if there is one."""
     found = getattr(item, "_fixtureinfo").name2fixturedefs.get("smtpd")  # noqa: B009
     function = found[-1].func if found else None
     module = getattr(function, "__module__", __name__)
     if module == __name__:
-        return
+        return None
     for plugin in config.pluginmanager.get_plugins():
-        fixture = getattr(plugin, "smtpd", None)
         is_conftest = str(getattr(plugin, "__file__", "")).endswith("conftest.py")
-        if fixture is None or is_conftest or getattr(plugin, "__name__", "") == __name__:
+        if is_conftest or getattr(plugin, "__name__", "") == __name__:
             continue
-        if getattr(fixture, "__wrapped__", fixture).__module__ == module:
-            name = config.pluginmanager.get_name(plugin)
-            raise pytest.UsageError(
-                f"{item.nodeid} would get the fixture 'smtpd' of the plugin {name!r}, not that of "
-                f"pytest-smtpd-server: turn the other one off with -p no:{name}"
-            )
+        if any(_is_of(fixture, function) for fixture in getattr(plugin, "__dict__", {}).values()):
+            return config.pluginmanager.get_name(plugin)
+    return None
+
+
+def _is_of(fixture: object, function: object) -> bool:
+    return callable(fixture) and getattr(fixture, "__wrapped__", fixture) is function
 
 
 # ---- fixtures
@@ -198,8 +228,13 @@ def smtpd(request: pytest.FixtureRequest, smtpd_options: dict[str, object]) -> I
     """A started `pytest_smtpd.Server`, configured by the test's `smtpd` markers."""
     config = request.config
     options = _checked(smtpd_options, config.stash[_base_options], "smtpd_options")
-    options = _checked(_marker_options(request.node), options, "@pytest.mark.smtpd")
+    given = _marker_options(request.node)
+    options = _checked(given, options, "@pytest.mark.smtpd")
+    _check_pairs(options)
     if _scope(config) == "session":
+        for name in ("host", "port", "unix_socket"):
+            if name in given:
+                _refuse_address(name, given[name])
         yield from _borrowed(request, options)
         return
     server = _start(request.node, options, "smtpd")
@@ -213,14 +248,11 @@ def smtpd(request: pytest.FixtureRequest, smtpd_options: dict[str, object]) -> I
 def _borrowed(request: pytest.FixtureRequest, options: Options) -> Iterator[Server]:
     """The session's server for one test, and afterwards as it was."""
     server: Server = request.getfixturevalue("smtpd_session")
-    usual = server.config
+    usual, address = server.config, server.address
     for name in ("host", "port", "unix_socket"):
         if getattr(options, name) != getattr(usual, name):
-            _fail(
-                f"smtpd option {name!r}: {getattr(options, name)!r} is not allowed with "
-                "smtpd_scope = session: the server keeps its address for the whole run"
-            )
-    _remember(request.node, "smtpd", server)
+            _refuse_address(name, getattr(options, name))
+    seen = _remember(request.node, "smtpd", server)
     try:
         server._begin_test(options, request.node.nodeid)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -228,9 +260,19 @@ def _borrowed(request: pytest.FixtureRequest, options: Options) -> Iterator[Serv
     try:
         yield server
     finally:
-        server._end_test()
-        _judge(server)
-        server._begin_test(usual, "")
+        try:
+            server._end_test()
+            _judge(server)
+        finally:
+            seen.keep()
+            server._begin_test(usual, "", address)
+
+
+def _refuse_address(name: str, value: object) -> None:
+    _fail(
+        f"smtpd option {name!r}: {value!r} is not allowed with "
+        "smtpd_scope = session: the server keeps its address for the whole run"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -238,13 +280,11 @@ def smtpd_session(request: pytest.FixtureRequest) -> Iterator[Server]:
     """One started `pytest_smtpd.Server` for the whole run; one for each xdist worker."""
     given = _root_options(request)
     options = _checked(given, request.config.stash[_base_options], "smtpd_options")
+    _check_pairs(options)
     server = _server(options, request.config)
     with server:
         request.config.stash[_session_server] = server
         yield server
-
-
-_session_server = pytest.StashKey["Server"]()
 
 
 @pytest.fixture
@@ -256,46 +296,47 @@ def smtpd_factory(
     made: list[Server] = []
 
     def make(**options: Any) -> Server:
-        server = _server(merge(options, base), request.config, fail=False)
+        __tracebackhide__ = True
+        server = _server(merge(options, base), request.config)
         server._use_seed(request.node.nodeid)
         made.append(server.start())
+        stack.callback(server.stop)
         _remember(request.node, "smtpd_factory", server)
         return server
 
-    try:
+    with ExitStack() as stack:  # each is stopped, whatever the stop of another one raises
         yield make
-    finally:
-        for server in reversed(made):
-            server.stop()
-    for server in made:
-        _judge(server)
+    _judge(*made)
 
 
-def _root_options(request: pytest.FixtureRequest) -> dict[str, object]:
+def _root_options(request: pytest.FixtureRequest) -> Any:
     """`smtpd_options` as the outermost conftest has it, whichever test asked first."""
-    manager = request._fixturemanager
+    found: Any = None
     for node in request._pyfuncitem.listchain():
-        if isinstance(node, pytest.Module):
+        if isinstance(node, pytest.File):
             break
-        definitions = manager.getfixturedefs("smtpd_options", node)
-        if definitions and definitions[-1].func.__module__ != __name__:
-            result: dict[str, object] = definitions[-1].execute(request)  # type: ignore[arg-type]
-            return result
-    return {}
+        # before pytest 8.1 a node is asked for by its id
+        place: Any = node if pytest.version_tuple >= (8, 1) else node.nodeid
+        for found in request._fixturemanager.getfixturedefs("smtpd_options", place) or ():
+            if found.func.__code__.co_filename.endswith("conftest.py"):
+                return found.execute(request)
+    return found.execute(request) if found else {}
 
 
-def _server(options: Options, config: pytest.Config, *, fail: bool = True) -> Server:
+def _server(options: Options, config: pytest.Config) -> Server:
     from .server import Server
 
+    __tracebackhide__ = True
     if options.port and hasattr(config, "workerinput"):
         _fail(f"smtpd option 'port': {options.port} cannot serve several xdist workers")
+    return Server._with(options)
+
+
+def _check_pairs(options: Options) -> None:
     try:
         options.check_pairs()
     except ValueError as error:
-        if not fail:
-            raise
         _fail(str(error))
-    return Server._with(options)
 
 
 def _start(node: pytest.Item, options: Options, name: str) -> Server:
@@ -309,21 +350,37 @@ def _start(node: pytest.Item, options: Options, name: str) -> Server:
         raise
 
 
-def _remember(node: pytest.Item, name: str, server: Server) -> None:
-    servers = node.stash.setdefault(_servers, [])
-    for _, other in servers:
-        if other is not server:
-            other._others.append(server)
-            server._others.append(other)
-    servers.append((name, server))
+def _remember(node: pytest.Item, name: str, server: Server) -> Seen:
+    from .transcript import Seen
+
+    for other in _seen_by(node):
+        if other.server is not server:
+            other.server._beside(server)
+            server._beside(other.server)
+    seen = Seen(name, server)
+    node.stash.setdefault(_seen, []).append(seen)
+    return seen
+
+
+def _seen_by(item: pytest.Item) -> list[Seen]:
+    """The servers of a test so far, the session's among them where the test asks for it."""
+    seen = item.stash.get(_seen, [])
+    server = item.config.stash.get(_session_server, None)
+    if server is None or not _uses(item, "smtpd_session"):
+        return seen
+    if any(each.server is server for each in seen):
+        return seen
+    from .transcript import Seen
+
+    return [*seen, Seen("smtpd_session", server)]
 
 
 # ---- judgement and report
 
 
-def _judge(server: Server) -> None:
+def _judge(*servers: Server) -> None:
     """The option `strict`: what clients and their mail did wrong is an error of the teardown."""
-    found = server._findings()
+    found = [finding for server in servers for finding in server._findings()]
     if found:
         _fail("smtpd strict: " + "\n  ".join([f"{len(found)} found", *found]))
 
@@ -331,12 +388,15 @@ def _judge(server: Server) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
-    if report.failed and _servers in item.stash:
+    seen = _seen_by(item)
+    if report.failed and seen:
         from .transcript import section
 
-        _add_section(report, section(item.stash[_servers]))
-    if report.when == "teardown" and _servers in item.stash:
-        del item.stash[_servers]
+        _add_section(report, section(seen))
+    if report.when == "teardown" and seen:
+        for each in seen:
+            each.server._others.clear()
+        item.stash[_seen] = []
     return report
 
 

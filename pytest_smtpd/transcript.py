@@ -2,42 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .mail.mailbox import Mailbox
+
 if TYPE_CHECKING:
+    from .record import SessionRecord
     from .server import Server
 
 MAX_LINES = 60  # of a transcript; a longer one is shortened in the middle
+MAX_WIDTH = 400  # characters of a line, likewise
 MAX_SESSIONS = 10  # of a server
 
 
-def section(servers: list[tuple[str, Server]]) -> str:
+class Seen:
+    """A server as a test sees it: live until `keep`, from then on as it was."""
+
+    def __init__(self, name: str, server: Server) -> None:
+        self.name = name
+        self.server = server
+        self.messages: Mailbox = server.messages
+        self.strays: Mailbox = server.strays
+        self.sessions: Sequence[SessionRecord] = server.sessions
+        self._head: str | None = None
+
+    def keep(self) -> None:
+        """The server forgets all this now."""
+        self._head = self.head
+        self.messages, self.strays = _copy(self.messages), _copy(self.strays)
+        self.sessions = list(self.sessions)
+
+    @property
+    def head(self) -> str:
+        if self._head is not None:
+            return self._head
+        try:
+            where = self.server.url
+        except RuntimeError:
+            where = "not started"
+        return f"{self.name} at {where}{_seed(self.server)}"
+
+
+def _copy(box: Mailbox) -> Mailbox:
+    copy = Mailbox(box._name)
+    for message in box:
+        copy._add(message)
+    return copy
+
+
+def section(servers: Sequence[Seen]) -> str:
     """What a reader needs to see what the client did: mail first, then the conversations."""
-    return "\n".join(_server(name, server) for name, server in servers)
+    return "\n".join(map(_server, servers))
 
 
-def _server(name: str, server: Server) -> str:
-    try:
-        where = server.url
-    except RuntimeError:
-        where = "not started"
-    lines = [f"{name} at {where}" + _seed(server)]
-    for title, box in (("messages", server.messages), ("strays", server.strays)):
-        if box or title == "messages":
-            lines += shortened(repr(box).splitlines(), MAX_LINES // 3)
-    sessions = list(server.sessions)
+def _server(seen: Seen) -> str:
+    lines = [seen.head]
+    lines += shortened(repr(seen.messages).splitlines(), MAX_LINES // 3)
+    if seen.strays:
+        lines += shortened(repr(seen.strays).splitlines(), MAX_LINES // 3)
+    sessions = list(seen.sessions)
     if not sessions:
         lines.append("no client has connected")
     for session in sessions[-MAX_SESSIONS:]:
         lines += shortened(str(session).splitlines(), MAX_LINES)
     if len(sessions) > MAX_SESSIONS:
         lines.insert(1, f"(the last {MAX_SESSIONS} of {len(sessions)} sessions)")
-    return server._state.mask.hide("\n".join(lines))
+    return seen.server._state.mask.hide("\n".join(map(_cut, lines)))
 
 
 def _seed(server: Server) -> str:
     chance = any(fault.probability < 1 for fault in server.faults)
     return f", seed={server._seed!r}" if chance else ""
+
+
+def _cut(line: str) -> str:
+    if len(line) <= MAX_WIDTH:
+        return line
+    half = MAX_WIDTH // 2
+    return f"{line[:half]} ... {len(line) - 2 * half} characters left out ... {line[-half:]}"
 
 
 def shortened(lines: list[str], most: int) -> list[str]:

@@ -1,0 +1,174 @@
+"""Another plugin's fixture `smtpd` in place of ours: a usage error that says how to turn it off."""
+
+from __future__ import annotations
+
+import site
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from inner_run import COUNT_STARTS, lines, run, write
+
+RIVAL = """
+    import pytest
+
+    @pytest.fixture
+    def smtpd():
+        return "the rival's"
+"""
+TEST = """
+    import pytest_smtpd
+
+    def test_other(): pass
+
+    def test_mail(smtpd):
+        assert isinstance(smtpd, pytest_smtpd.Server)
+"""
+ERROR = (
+    "test_a.py::test_mail would get the fixture 'smtpd' of the plugin {0!r}, not that of "
+    "pytest-smtpd-server: turn the other one off with -p no:{0}"
+)
+
+
+@pytest.mark.parametrize(
+    "source",
+    {
+        "as usual": RIVAL,
+        "under another name": """
+            import pytest
+
+            @pytest.fixture(name="smtpd")
+            def _fixture(): return "the rival's"
+        """,
+        "out of another module": "from rival_server import smtpd",
+        "beside a name of ours": """
+            import pytest
+            import pytest_smtpd as smtpd
+
+            @pytest.fixture(name="smtpd")
+            def _fixture(): return "the rival's"
+        """,
+        "of a broader scope": """
+            import pytest
+
+            @pytest.fixture(scope="session")
+            def smtpd(): yield "the rival's"
+        """,
+    }.items(),
+    ids=lambda item: item[0].replace(" ", "-"),
+)
+def test_a_plugin_loaded_after_ours(pytester: pytest.Pytester, source: tuple[str, str]) -> None:
+    write(pytester, conftest=COUNT_STARTS, rival=source[1], rival_server=RIVAL, test_a=TEST)
+    result = run(pytester, plugins=("rival",))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = lines(result)
+    assert ERROR.format("rival") in said
+    assert "Traceback" not in said
+    assert "INTERNALERROR" not in said
+
+
+def test_what_the_error_says_helps(pytester: pytest.Pytester) -> None:
+    write(pytester, conftest='pytest_plugins = ["rival"]', rival=RIVAL, test_a=TEST)
+    assert ERROR.format("rival") in lines(run(pytester))
+    run(pytester, "-p", "no:rival").assert_outcomes(passed=2)
+
+
+def test_only_tests_that_would_get_it_matter(pytester: pytest.Pytester) -> None:
+    write(
+        pytester,
+        rival=RIVAL + "\n    @pytest.fixture\n    def inbox(): return []\n",
+        test_none="""
+            def test_other(inbox): pass
+        """,
+        test_own="""
+            import pytest
+
+            @pytest.fixture
+            def smtpd():
+                return "mine"
+
+            def test_own(smtpd):
+                assert smtpd == "mine"
+        """,
+    )
+    run(pytester, plugins=("rival",)).assert_outcomes(passed=2)
+
+
+def test_a_conftest_may_override_it(pytester: pytest.Pytester) -> None:
+    write(
+        pytester,
+        conftest="""
+            import pytest
+
+            @pytest.fixture
+            def smtpd(smtpd):
+                smtpd.configure(banner="mine")
+                return smtpd
+        """,
+        helpers="""
+            import pytest
+
+            @pytest.fixture
+            def smtpd():
+                return "helper's"
+        """,
+        test_a="""
+            import pytest
+
+            def test_conftest(smtpd):
+                assert smtpd.config.banner == "mine"
+
+            class TestOverride:
+                @pytest.fixture
+                def smtpd(self, smtpd):
+                    return (smtpd,)
+
+                def test_class(self, smtpd):
+                    assert smtpd[0].config.banner == "mine"
+        """,
+        sub__conftest="from helpers import smtpd\n",
+        sub__test_b="""
+            def test_imported_into_a_conftest(smtpd):
+                assert smtpd == "helper's"
+        """,
+    )
+    run(pytester).assert_outcomes(passed=3)
+
+
+def test_the_workers_of_xdist_say_it(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("xdist")
+    write(pytester, rival=RIVAL, test_a=TEST)
+    result = run(pytester, "-n", "1", plugins=("xdist", "rival"))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert ERROR.format("rival") in lines(result)
+    assert "INTERNALERROR" not in lines(result)
+
+
+@pytest.fixture
+def installed_rival(pytester: pytest.Pytester) -> Path:
+    """A distribution with a pytest plugin named `smtpd`, as smtpdfix has."""
+    folder = pytester.mkdir("rival_site")
+    (folder / "rival.py").write_text(
+        "import pytest\n\n@pytest.fixture\ndef smtpd():\n    return 'the rival'\n"
+    )
+    info = folder / "rival_dist-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rival-dist\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[pytest11]\nsmtpd = rival\n")
+    return folder
+
+
+def test_an_installed_plugin(pytester: pytest.Pytester, installed_rival: Path) -> None:
+    """Whichever of the two pytest loads last gives the fixture."""
+    # An installation's own folder first: then its plugins are loaded first, and ours among them
+    ours = [sysconfig.get_path("purelib"), *site.getsitepackages()]
+    write(pytester, test_a=TEST)
+    args = ("-p", "no:randomly", "-W", "default", "test_a.py")
+    result = run(pytester, *args, autoload=True, path=(*ours, installed_rival))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert ERROR.format("smtpd") in lines(result)
+    result = run(pytester, "-p", "no:smtpd", *args, autoload=True, path=(*ours, installed_rival))
+    result.assert_outcomes(passed=2)
+    # the other way round ours wins, and there is nothing to say
+    run(pytester, *args, autoload=True, path=(installed_rival,)).assert_outcomes(passed=2)

@@ -1,0 +1,235 @@
+"""Ini and command line: every option that can be written as text, and usage errors at the start."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from inner_run import COUNT_STARTS, lines, needs_unix, run, write
+from pytest_smtpd.options import OPTIONS
+
+# An option's text in ini, as flags, and the value that both give
+TEXTS: dict[str, tuple[list[str], object]] = {
+    "host": (["localhost"], "localhost"),
+    "greeting_hostname": (["mail.example.org"], "mail.example.org"),
+    "banner": (["not = a pattern # nor a comment"], "not = a pattern # nor a comment"),
+    "reject_host": (["10.0.0.0/8", "192.0.2.*=421"], {"10.0.0.0/8": None, "192.0.2.*": "421"}),
+    "reject_sender": (
+        ["denied@*", "*@blocked.example=450 4.2.1 Mailbox busy", "a=b@example.com"],
+        {
+            "denied@*": None,
+            "*@blocked.example": "450 4.2.1 Mailbox busy",
+            "a=b@example.com": None,
+        },
+    ),
+    "reject_recipient": (
+        ["full@*=452", "a=b@*=550 5.1.1 No"],
+        {"full@*": "452", "a=b@*": "550 5.1.1 No"},
+    ),
+    "trace_headers": (["true"], True),
+    "addresses": (["strict"], "strict"),
+    "protocol": (["lmtp"], "lmtp"),
+    "extensions": (["size, dsn", "STARTTLS AUTH"], ("SIZE", "DSN", "STARTTLS", "AUTH")),
+    "without_extensions": (["DSN"], ("DSN",)),
+    "max_size": (["10_000"], 10000),
+    "max_recipients": (["none"], None),
+    "timeout": (["2.5"], 2.5),
+    "tls": (["starttls"], "starttls"),
+    "require_tls": (["yes"], True),
+    "certificate": (["expired"], "expired"),
+    "users": (["ann:secret", "bob:with:colon"], {"ann": "secret", "bob": "with:colon"}),
+    "auth_mechanisms": (["LOGIN", "plain"], ("LOGIN", "PLAIN")),
+    "require_auth": (["on"], True),
+    "auth_requires_tls": (["1"], True),
+    "seed": (["7"], "7"),
+    "strict": (["problems"], "problems"),
+    "ignore": (["no-quit missing-date", "bad-date"], ("no-quit", "missing-date", "bad-date")),
+}
+# `port` and `unix_socket` have tests of their own: no server has both of them
+
+CHECK = """
+    import pytest
+
+    WANTED = {0!r}
+
+    def test_all(smtpd, smtpd_factory, smtpd_session):
+        for server in (smtpd, smtpd_factory(), smtpd_session):
+            config = server.config
+            assert {{name: getattr(config, name) for name in WANTED}} == WANTED
+"""
+
+
+def test_the_table_has_every_option_that_can_be_written() -> None:
+    written = {name for name, option in OPTIONS.items() if option.read is not None}
+    assert {*TEXTS, "port", "unix_socket"} == written
+
+
+def _write_check(pytester: pytest.Pytester) -> None:
+    wanted = {name: value for name, (_, value) in TEXTS.items()}
+    write(pytester, test_all=CHECK.format(wanted))
+
+
+def test_each_option_in_ini(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("trustme")
+    settings = "\n".join(
+        f"smtpd_{name} =" + "".join(f"\n    {line}" for line in given)
+        if OPTIONS[name].several
+        else f"smtpd_{name} = {given[0]}"
+        for name, (given, _) in TEXTS.items()
+    )
+    (pytester.path / "pytest.ini").write_text(f"[pytest]\n{settings}\n", encoding="utf-8")
+    _write_check(pytester)
+    result = run(pytester, "--strict-config")
+    result.assert_outcomes(passed=1)
+    assert "secret" not in lines(result)
+
+
+def test_each_option_on_the_command_line(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("trustme")
+    pytester.makeini("[pytest]\nsmtpd_reject_sender = replaced@*\nsmtpd_timeout = 9\n")
+    flags = [
+        f"--smtpd-{name.replace('_', '-')}={text}"
+        for name, (given, _) in TEXTS.items()
+        for text in given
+    ]
+    _write_check(pytester)
+    run(pytester, *flags).assert_outcomes(passed=1)
+
+
+def test_other_ways_to_write_them(pytester: pytest.Pytester) -> None:
+    """Underscores, flags without a value, lists that are empty, `any`, a pair of files."""
+    pytester.makeini("[pytest]\nsmtpd_without_extensions =\n")
+    write(
+        pytester,
+        test_a="""
+            def test_a(smtpd):
+                config = smtpd.config
+                assert config.greeting_hostname == "x.example"
+                assert config.trace_headers is True and config.strict is True
+                assert config.extensions == () and config.without_extensions == ()
+                assert config.users == "any" and config.max_size is None
+                assert smtpd.config.host == "" and smtpd.host == "127.0.0.1"
+
+            def test_pair(pytestconfig):
+                from pytest_smtpd.options import read
+                assert read("certificate", "mail.pem, mail.key") == ("mail.pem", "mail.key")
+        """,
+    )
+    result = run(
+        pytester, "--smtpd-greeting_hostname=x.example", "--smtpd-extensions=", "--smtpd-host=",
+        "--smtpd-users=any", "--smtpd-max-size=None", "--smtpd-trace_headers", "--smtpd-strict",
+    )  # fmt: skip
+    result.assert_outcomes(passed=2)
+    said = lines(run(pytester, "--help"))
+    for name, option in OPTIONS.items():
+        dashed = f"--smtpd-{name.replace('_', '-')}"
+        assert (dashed in said) == (option.read is not None)
+        assert (f"smtpd_{name} (" in said) == (option.read is not None)
+    assert "--smtpd-scope" in said
+    assert "smtpd_scope (" in said
+
+
+def test_a_pyproject_is_read_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyprojecttoml("""
+        [tool.pytest.ini_options]
+        smtpd_reject_sender = ["denied@*=450", "x@*"]
+        smtpd_strict = "violations"
+        smtpd_scope = "session"
+    """)
+    write(
+        pytester,
+        test_a="""
+            def test_a(smtpd, smtpd_session):
+                assert smtpd.config.reject_sender == {"denied@*": "450", "x@*": None}
+                assert smtpd.config.strict == "violations"
+                assert smtpd is smtpd_session
+        """,
+    )
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_a_fixed_port(pytester: pytest.Pytester) -> None:
+    write(
+        pytester,
+        test_port="""
+            import socket
+
+            import pytest
+
+            def test_port(smtpd, pytestconfig):
+                assert smtpd.port == int(pytestconfig.getoption("smtpd_port"))
+
+            def test_again(smtpd, pytestconfig):
+                assert smtpd.port == int(pytestconfig.getoption("smtpd_port"))
+        """,
+    )
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    run(pytester, f"--smtpd-port={port}").assert_outcomes(passed=2)
+    pytest.importorskip("xdist")
+    result = run(pytester, f"--smtpd-port={port}", "-n", "2", plugins=("xdist",))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"smtpd option 'port': {port} cannot serve several xdist workers" in lines(result)
+
+
+def test_a_fixed_port_by_marker_is_an_error_in_a_worker(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("xdist")
+    write(
+        pytester,
+        conftest=COUNT_STARTS,
+        test_port="""
+            import pytest
+
+            @pytest.mark.smtpd(port=45678)
+            def test_marker(smtpd): pass
+
+            def test_factory(smtpd_factory):
+                smtpd_factory(port=45678)
+        """,
+    )
+    result = run(pytester, "-n", "1", plugins=("xdist",))
+    result.assert_outcomes(errors=1, failed=1)
+    assert "smtpd option 'port': 45678 cannot serve several xdist workers" in lines(result)
+
+
+@needs_unix
+def test_a_unix_socket(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nsmtpd_unix_socket = ini.sock\n")
+    write(pytester, test_a="def test_a(smtpd): print('at', smtpd.url)")
+    assert "at smtp+unix://ini.sock" in lines(run(pytester, "-s"))
+    assert "at smtp+unix://cli.sock" in lines(run(pytester, "-s", "--smtpd-unix-socket=cli.sock"))
+
+
+@pytest.mark.parametrize(
+    ("ini", "flag", "text"),
+    [
+        ("smtpd_port = smtp", "", "ini smtpd_port: smtpd option 'port': 'smtp' is not allowed: "
+         "a whole number from 0 to 65535 is wanted"),
+        ("smtpd_addresses = strickt", "", "ini smtpd_addresses: smtpd option 'addresses': 'strickt'"
+         " is not allowed: one of 'syntax', 'strict', 'any' is wanted (did you mean 'strict'?)"),
+        ("smtpd_users =\n    secret", "", "ini smtpd_users: smtpd option 'users': lines such as "
+         "NAME:PASSWORD, or 'any', are wanted"),
+        ("smtpd_scope = module", "", "ini smtpd_scope: 'module': 'function' or 'session' is "
+         "wanted"),
+        ("", "--smtpd-timeout=soon", "--smtpd-timeout: smtpd option 'timeout': 'soon' is not "
+         "allowed: a number of seconds from 0 up is wanted"),
+        ("", "--smtpd-reject-sender=a@*=250 ok", "--smtpd-reject-sender: smtpd option "
+         "'reject_sender': "),
+        ("", "--smtpd-strict=all", "--smtpd-strict: smtpd option 'strict': 'all' is not allowed: "
+         "one of False, True, 'violations', 'problems' is wanted"),
+        ("", "--smtpd-scope=module", "argument --smtpd-scope: invalid choice: 'module'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_a_usage_error(
+    pytester: pytest.Pytester, ini: str, flag: str, text: str
+) -> None:
+    pytester.makeini(f"[pytest]\n{ini}\n")
+    write(pytester, conftest=COUNT_STARTS, test_a="def test_a(smtpd): pass")
+    result = run(pytester, *filter(None, [flag]))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert text in lines(result)
+    assert "Traceback" not in lines(result)
+    assert "servers started" not in lines(result)
+    if "users" in ini:
+        assert "'secret'" not in lines(result)
