@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from pytest_smtpd.mail.fields import (
     Parameterized,
+    Unread,
     decode_base64,
     decode_bytes,
     header_text,
@@ -38,7 +39,7 @@ def source_value(part: EmailMessage, name: str) -> str | None:
     """The first header of that name (in lower case) as it was sent; none if it is too long."""
     for key, value in part.raw_items():
         if len(key) == len(name) and key.lower() == name:
-            return str(value) if len(value) <= _MAX_HEADER else None
+            return None if isinstance(value, Unread) or len(value) > _MAX_HEADER else value
     return None
 
 

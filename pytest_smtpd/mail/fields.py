@@ -25,7 +25,6 @@ _MAX_PARAMETERS = 1_000
 _MAX_ADDRESS_TOKENS = 100_000
 
 _ENCODED_WORD = re.compile(r"=\?([^?\s]++)\?([bBqQ])\?([^?\r\n]*+)\?=")
-_EOL = re.compile(r"\r\n?|\n")
 _SPACES = re.compile(r"\s+")
 _COMMENT = re.compile(r"\([^()]*+\)")
 _MIME_TYPE = re.compile(r"[^\s/();,\"<>@]++/[^\s/();,\"<>@]++")
@@ -44,7 +43,19 @@ _ADDRESS_TOKEN = re.compile(
 )
 _IN_COMMENT = re.compile(r"\\.|[()]|[^()\\]++|.", re.DOTALL)
 # Bounded, or a run of "<" would make it quadratic; a path has 256 octets (RFC 5321 4.5.3.1.3).
-_IN_ANGLE = re.compile(r'((?:"(?:[^"\\]|\\.){0,320}+"|[^">]){0,320}+)>', re.DOTALL)
+_IN_ANGLE = re.compile(r'((?:"(?:[^"\\]|\\.){0,320}+"|[^"<>]){0,320}+)>', re.DOTALL)
+
+
+class Costly(str):
+    """A source value that is left to this module: the standard library has parsed enough."""
+
+    __slots__ = ()
+
+
+class Unread(str):
+    """A source value that is too long, or comes after too many others, to be parsed at all."""
+
+    __slots__ = ()
 
 
 def codec_name(charset: str) -> str | None:
@@ -99,7 +110,7 @@ def readable(value: str) -> str:
 
 def unfold(value: str) -> str:
     """The value on one line (RFC 5322 section 2.2.3)."""
-    return _EOL.sub("", value)
+    return value.replace("\r", "").replace("\n", "")
 
 
 def decode_words(value: str) -> str:

@@ -18,6 +18,8 @@ from typing import Any
 
 from pytest_smtpd.mail.content import part_text, payload_bytes
 from pytest_smtpd.mail.fields import (
+    Costly,
+    Unread,
     decode_words,
     mime_type,
     parse_addresses,
@@ -40,7 +42,7 @@ class UnparsedHeaderDefect(errors.MessageDefect):
 
 
 class LongHeaderDefect(UnparsedHeaderDefect):
-    """A header of more than 64 KiB: given as it came, unparsed."""
+    """A header of more than 64 KiB, or after 2 MiB of them: given as it came, unparsed."""
 
 
 class UnreadableHeaderDefect(UnparsedHeaderDefect):
@@ -49,12 +51,6 @@ class UnreadableHeaderDefect(UnparsedHeaderDefect):
 
 class UndecodableHeaderDefect(UnparsedHeaderDefect):
     """A header with octets that are not UTF-8 (RFC 6532), or in a charset nobody knows."""
-
-
-class Costly(str):
-    """A source value beyond what the standard library may be asked to parse in one message."""
-
-    __slots__ = ()
 
 
 def cost(value: str) -> int:
@@ -159,7 +155,7 @@ class MailPolicy(EmailPolicy):
     def header_fetch_parse(self, name: str, value: str) -> Any:
         if hasattr(value, "name"):
             return value
-        if len(name) + len(value) > MAX_HEADER:
+        if isinstance(value, Unread) or len(name) + len(value) > MAX_HEADER:
             text = readable(unfold(value))
             return _registry.light(name, "", text, [LongHeaderDefect(_about(name))])
         line = unfold(value)
@@ -175,7 +171,7 @@ class MailPolicy(EmailPolicy):
             header._defects.extend(defects)
         except Exception as error:
             reason = f"{_about(name)}: {type(error).__name__}"
-            return _registry.light(name, "", text, [*defects, UnreadableHeaderDefect(reason)])
+            return _registry.light(name, text, text, [*defects, UnreadableHeaderDefect(reason)])
         return header
 
     def __reduce_ex__(self, protocol: Any) -> Any:

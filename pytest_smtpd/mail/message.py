@@ -320,7 +320,6 @@ _PARSED = frozenset(
         "_charset",
         "_default_type",
         "_structure_defects",
-        "_pytest_smtpd_span",
     }
 )
 

@@ -12,13 +12,16 @@ from email import errors
 from email.message import EmailMessage
 
 from pytest_smtpd.mail.content import SPAN, content_type, transfer_encoding
-from pytest_smtpd.mail.headers import MAX_COST, MAX_HEADER, POLICY, Costly, LongHeaderDefect, cost
+from pytest_smtpd.mail.fields import Costly, Unread
+from pytest_smtpd.mail.headers import MAX_COST, MAX_HEADER, POLICY, LongHeaderDefect, cost
 
 # Deeper or larger trees come from no mail client. Copying a message takes six frames a level.
 MAX_DEPTH = 50
 MAX_PARTS = 10_000
 MAX_HEADERS = 10_000
 _MAX_HEADERS_IN_ALL = 100_000
+# Our own functions read some 10 MB of the worst header values a second.
+_MAX_HEADER_OCTETS = 2_097_152
 # Octets looked through for boundaries: the message as often as real structures nest around a
 # large part, and so much that small messages never come near it.
 _SCANS = 3
@@ -61,6 +64,7 @@ class _Parser:
         self._raw = raw
         self._parts = 0
         self._headers = 0
+        self._header_octets = 0
         self._cost = 0
         self._scannable = _SCANS * len(raw) + _SCANNED_ANYWAY
 
@@ -104,27 +108,30 @@ class _Parser:
 
     def _read_headers(self, part: EmailMessage, start: int, end: int) -> int:
         """Read the header block that starts there, and give where the content starts."""
-        block = _HEADER_BLOCK.match(self._raw, start, end)
-        stop = block.end() if block else start
-        for count, field in enumerate(_FIELD.finditer(self._raw, start, stop), 1):
-            self._headers += 1
-            if count > MAX_HEADERS or self._headers > _MAX_HEADERS_IN_ALL:
-                part.defects.append(TooManyHeadersDefect(f"{count - 1} headers read"))
+        stop, count = start, 0
+        while field := _FIELD.match(self._raw, stop, end):
+            if count == MAX_HEADERS or self._headers == _MAX_HEADERS_IN_ALL:
+                part.defects.append(TooManyHeadersDefect(f"{count} headers read"))
+                rest = _HEADER_BLOCK.match(self._raw, stop, end)
+                stop = rest.end() if rest else stop
                 break
-            if field["stray"] is not None:
-                stray = self._text(field.start(), field.end())
-                if not stray.startswith("From "):
-                    part.defects.append(errors.FirstHeaderLineIsContinuationDefect(stray))
-                elif field.start() == start:
-                    part.set_unixfrom(stray.rstrip("\r\n"))
-                elif field.end() == stop:  # rather the first line of a body
-                    stop = field.start()
-                else:
-                    part.defects.append(errors.MisplacedEnvelopeHeaderDefect(stray))
-            elif not field["name"]:
-                part.defects.append(errors.InvalidHeaderDefect("Missing header name."))
-            else:
+            count += 1
+            self._headers += 1
+            if field["name"]:
                 self._add_header(part, field["name"], field["value"])
+            elif field["name"] is not None:
+                part.defects.append(errors.InvalidHeaderDefect("Missing header name."))
+            elif not field["stray"].startswith(b"From "):
+                stray = self._text(stop, field.end())
+                part.defects.append(errors.FirstHeaderLineIsContinuationDefect(stray))
+            elif count == 1:
+                part.set_unixfrom(self._text(stop, field.end()).rstrip("\r\n"))
+            elif _FIELD.match(self._raw, field.end(), end):
+                stray = self._text(stop, field.end())
+                part.defects.append(errors.MisplacedEnvelopeHeaderDefect(stray))
+            else:  # rather the first line of a body
+                break
+            stop = field.end()
         blank = _BLANK_LINE.match(self._raw, stop, end)
         if blank is None and stop < end:
             part.defects.append(errors.MissingHeaderBodySeparatorDefect())
@@ -133,10 +140,13 @@ class _Parser:
     def _add_header(self, part: EmailMessage, octets: bytes, source: bytes) -> None:
         name = octets.decode("ascii")
         value = source.lstrip(b" \t\r\n").decode("ascii", "surrogateescape")
-        if len(name) + len(value) > MAX_HEADER:
+        self._header_octets += min(len(value), MAX_HEADER)
+        if len(name) + len(value) > MAX_HEADER or self._header_octets > _MAX_HEADER_OCTETS:
             part.defects.append(LongHeaderDefect(name[:76]))
+            value = Unread(value)
         else:
-            self._cost += cost(value)
+            if self._cost <= MAX_COST:
+                self._cost += cost(value)
             if self._cost > MAX_COST:
                 value = Costly(value)
         part.set_raw(name, value)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pytest_smtpd.mail.markup import Anchor, Page, read_page
 
 # Characters of a body that are looked through: far beyond any real one without its attachments.
-_MAX_TEXT = 4_194_304
+_MAX_TEXT = 2_097_152
 _MAX_LINKS = 10_000
 _SHOWN = 20
 _SHOWN_LENGTH = 200
@@ -76,6 +76,7 @@ def _trim(url: str) -> str:
 
 def only_link(links: list[Anchor], contains: str | None, text: str | None, *, message: str) -> str:
     """The URL of the only link that fits, or `AssertionError`."""
+    __tracebackhide__ = True
     fitting = [
         link
         for link in links
@@ -105,6 +106,7 @@ def only_code(
     pattern: str | re.Pattern[str], text: str | None, html: str | None, *, message: str
 ) -> str:
     """The only distinct match of `pattern`, in the text body before the HTML body."""
+    __tracebackhide__ = True
     regex = re.compile(pattern)
     body = text or ""
     found = _codes(regex, body)

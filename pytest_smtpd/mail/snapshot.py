@@ -18,7 +18,7 @@ from pytest_smtpd.mail.content import (
     part_octets,
     subparts,
 )
-from pytest_smtpd.mail.fields import Parameterized, header_text, parse_parameters
+from pytest_smtpd.mail.fields import Parameterized, Unread, header_text, parse_parameters
 
 _PLACEHOLDERS = {
     "date": "<date>",
@@ -42,7 +42,7 @@ Pattern = str | re.Pattern[str]
 def snapshot(root: EmailMessage, raw: bytes, redact: Pattern | Iterable[Pattern] = ()) -> str:
     """The text of `Message.snapshot`."""
     patterns = [redact] if isinstance(redact, str | re.Pattern) else list(redact)
-    text = "\n".join(_part(root, raw, "")) + "\n"
+    text = "\n".join(_part(root, raw, "")).rstrip("\n") + "\n"
     text = _hide_ids(text, root)
     for pattern in patterns:
         text = re.sub(pattern, "<redacted>", text)
@@ -67,26 +67,26 @@ def _hide_ids(text: str, root: EmailMessage) -> str:
     return text
 
 
-def _part(part: EmailMessage, raw: bytes, indent: str) -> Iterator[str]:
+def _part(part: EmailMessage, raw: bytes, place: str) -> Iterator[str]:
     for name, value in part.raw_items():
-        line = _header(name.lower(), str(value))
+        line = _header(name.lower(), value)
         if line is not None:
-            yield f"{indent}{name}: {line}"
+            yield f"{name}: {line}"
     yield ""
     maintype, subtype, _ = content_type(part)
     children = subparts(part)
     if children:
         for number, child in enumerate(children, 1):
-            yield f"{indent}--- part {number} of {len(children)}"
-            yield from _part(child, raw, indent + "  ")
+            inner = f"{place}.{number}" if place else str(number)
+            yield f"--- part {inner} ---"
+            yield from _part(child, raw, inner)
     elif maintype in ("text", "multipart"):
-        for line in (body_text(part) or "").rstrip("\n").split("\n"):
-            yield f"{indent}{line}" if line else ""
+        yield (body_text(part) or "").rstrip("\n")
         yield ""
     else:
         octets = part_octets(part, raw)
         digest = hashlib.sha256(octets).hexdigest()
-        yield f"{indent}<{maintype}/{subtype}, {len(octets)} octets, sha256 {digest}>"
+        yield f"<{maintype}/{subtype}, {len(octets)} octets, sha256 {digest}>"
         yield ""
 
 
@@ -95,7 +95,7 @@ def _header(name: str, value: str) -> str | None:
         return None
     if name in _PLACEHOLDERS:
         return _PLACEHOLDERS[name]
-    if len(value) > _MAX_HEADER:
+    if isinstance(value, Unread) or len(value) > _MAX_HEADER:
         return f"{header_text(value[:1_000])}... <{len(value)} characters>"
     if name in _PARAMETERIZED:
         return _parameterized(parse_parameters(value))

@@ -1,0 +1,219 @@
+"""One event that has to wait: its faults carried out, the test's callbacks asked, then the answer.
+
+The session stands still meanwhile; the connection goes on listening, so that a client that gives
+up is noticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ..faults import Answer, Delay, Drop, Fault, Hold, Raw, Split, Stall
+from ..policy.callbacks import interpret
+from ..smtp.events import Connected, Event, Hello, Mail, MessageReceived, Rcpt
+from ..smtp.replies import Reply
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+SPLIT_PAUSE = 0.001  # seconds between the pieces of a split reply: else they may arrive as one
+
+
+class Deliberation:
+    """What becomes of one event; `run` is the work of a task."""
+
+    def __init__(self, connection: Connection, event: Event) -> None:
+        self._connection = connection
+        self._event = event
+        self._session = connection.session
+        self._state = connection.state
+        self._loop = connection.loop
+        self._split: int | None = None
+
+    async def run(self) -> None:
+        """Ends when the answer is sent, or when it is sure that there will be none."""
+        event = self._event
+        if self._state.profile.lmtp and isinstance(event, MessageReceived):
+            await self._carry_out_lmtp(event)
+        else:
+            done, answer = await self._ask_faults(event.stage, _subjects(event))
+            if done:
+                return
+            if answer is not None and not answer.positive:
+                self._refuse(answer)
+            elif isinstance(event, MessageReceived):
+                await self._deliver(event, range(len(event.transaction.rcpt_to)), [answer])
+            else:
+                refusal = None if answer is not None else await self._refusal(event)
+                if refusal is not None:
+                    self._session.refuse(refusal)
+                else:
+                    self._connection.accept(event, answer)
+        await self._send_split()
+
+    async def _carry_out_lmtp(self, event: MessageReceived) -> None:
+        """RFC 2033 section 4.2: a reply for each recipient; stored for those that got 250."""
+        answers: list[Reply | None] = []
+        for recipient in event.transaction.rcpt_to:
+            done, answer = await self._ask_faults(event.stage, [recipient])
+            if done:
+                return
+            answers.append(answer)
+        kept = [n for n, answer in enumerate(answers) if answer is None or answer.positive]
+        if kept:
+            await self._deliver(event, kept, answers)
+        else:
+            self._refuse([answer for answer in answers if answer is not None])
+
+    async def _ask_faults(self, stage: str, subjects: Sequence[str]) -> tuple[bool, Reply | None]:
+        """Carries out the faults of a stage: whether that was all, and what to answer instead."""
+        self._split = None
+        for fault in self._state.faults.acting(stage, subjects, self._connection.key):
+            match fault:
+                case Delay(seconds=seconds):
+                    await asyncio.sleep(seconds)
+                case Hold():
+                    await self._hold(fault)
+                case Split(octets=octets):
+                    self._split = octets
+                case Answer(reply=reply):
+                    return False, Reply.of(reply)
+                case _:
+                    await self._misbehave(fault)
+                    return True, None
+        return False, None
+
+    def _refuse(self, reply: Reply | Sequence[Reply]) -> None:
+        """Refuses because a fault says so."""
+        if 421 in [each.code for each in ([reply] if isinstance(reply, Reply) else reply)]:
+            self._connection.record.ends("fault")
+        self._session.refuse(reply)
+
+    async def _refusal(self, event: Event) -> Reply | None:
+        judge = self._state.judge
+        if event.stage not in judge.stages_with_callbacks:
+            return judge.refusal(event)
+        found: list[Reply | None] = []
+        # patterns may be callables of the test's: these too run elsewhere
+        error = await self._elsewhere(lambda: found.append(judge.refusal(event)))
+        if error is None and found == [None]:
+            callback = judge.callback(event)
+            error = None if callback is None else await self._elsewhere(callback)
+        if error is not None:
+            return self._interpret(error, event)
+        return found[0]
+
+    def _interpret(self, error: BaseException, event: Event) -> Reply:
+        raised = interpret(error, event.stage, (*_subjects(event), "")[0])
+        if raised.warning is not None or raised.outcome is not None:
+            self._state.raised.append(raised)
+        return raised.reply
+
+    async def _elsewhere(self, call: Callable[[], object]) -> BaseException | None:
+        """Runs code of the test's in its own thread; what it raised, if anything."""
+        result: asyncio.Future[BaseException | None] = self._loop.create_future()
+
+        def settle(error: BaseException | None) -> None:
+            if not result.done():
+                result.set_result(error)
+
+        def done(error: BaseException | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the server is gone, nobody waits any more
+                self._loop.call_soon_threadsafe(settle, error)
+
+        self._state.callbacks.run(call, done)
+        return await result
+
+    async def _deliver(
+        self, event: MessageReceived, recipients: Sequence[int], answers: Sequence[Reply | None]
+    ) -> None:
+        message = self._connection.build(event, recipients)
+        delivery = self._state.judge.delivery(message)
+        error = None if delivery is None else await self._elsewhere(delivery)
+        if error is None:
+            self._connection.accept_message(event, message, answers)
+            return
+        refusal = self._interpret(error, event)
+        if self._state.profile.lmtp:
+            kept = set(recipients)
+            self._session.refuse(
+                [refusal if n in kept else (answer or refusal) for n, answer in enumerate(answers)]
+            )
+        else:
+            self._session.refuse(refusal)
+
+    # ---- faults
+
+    async def _misbehave(self, fault: Fault) -> None:
+        """What a fault does instead of answering."""
+        connection = self._connection
+        match fault:
+            case Drop(reset=reset):
+                connection.drop(reset=reset)
+            case Stall():
+                connection.stalled = connection.held = True
+                if connection.eof:
+                    connection.close()
+                await self._loop.create_future()
+            case Raw(data=data):
+                self._session.ignore()
+                for piece in [bytes(data)] if isinstance(data, bytes | bytearray) else data:
+                    connection.record.server(piece)
+                    if not await self._send_pieces(piece, self._split):
+                        return
+                    await asyncio.sleep(0)  # it may be endless
+
+    async def _hold(self, hold: Hold) -> None:
+        released: asyncio.Future[None] = self._loop.create_future()
+
+        def settle() -> None:
+            if not released.done():
+                released.set_result(None)
+
+        def go_on() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(settle)
+
+        leave = hold.reach(go_on)
+        self._connection.held = True
+        try:
+            await released
+        finally:
+            self._connection.held = False
+            leave()
+
+    async def _send_split(self) -> None:
+        if self._split is not None:
+            await self._send_pieces(self._session.bytes_to_send(), self._split)
+
+    async def _send_pieces(self, data: bytes, octets: int | None) -> bool:
+        """Sends in pieces of so many octets, or at once; whether the client still takes them."""
+        connection = self._connection
+        connection.unsent = data
+        while connection.unsent:
+            while connection.write_paused:
+                await asyncio.sleep(SPLIT_PAUSE)
+            if not connection.writable:
+                return False
+            piece = connection.unsent[: octets or len(data)]
+            connection.unsent = connection.unsent[len(piece) :]
+            connection.write(piece)
+            # Not behind the last piece: the client may go on at once, with a handshake, say
+            if connection.unsent:
+                await asyncio.sleep(SPLIT_PAUSE)
+        return True
+
+
+def _subjects(event: Event) -> Sequence[str]:
+    """What `match=` of a fault is held against."""
+    match event:
+        case (
+            Connected(subject) | Hello(name=subject) | Mail(address=subject) | Rcpt(address=subject)
+        ):
+            return (subject,)
+        case MessageReceived(transaction=transaction):
+            return transaction.rcpt_to
+    return ()
