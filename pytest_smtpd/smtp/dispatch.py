@@ -1,0 +1,284 @@
+"""What a command line means where a session stands: an event to ask about, or a reply at once.
+
+The order of checks is the same for every command: known, in an extension that is offered, secure
+enough, in sequence; then its own grammar. Only `Session` changes what a session remembers of a
+transaction; here a line is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from . import grammar, replies
+from .commands import COMMANDS, UNIMPLEMENTED, Command, Phase, why_not
+from .content import ChunkReader
+from .events import Auth, Data, Event, Hello, Mail, Noop, Quit, Rcpt, Rset, StartTLS, Transaction
+from .grammar import Malformed
+from .lines import MAX_LINE
+from .replies import Reply, fill
+
+if TYPE_CHECKING:
+    from .login import Turn
+    from .session import Session
+
+MAX_COMMAND = 512  # RFC 5321 section 4.5.3.1.4, with the CRLF
+# What extensions add: SIZE, BODY, SMTPUTF8, DSN and AUTH to MAIL; DSN to RCPT; RFC 4954 section 4
+_EXTRA_OCTETS = {"MAIL": 700, "RCPT": 600, "AUTH": 12_288 - MAX_COMMAND}
+
+
+def dispatch(session: Session, line: bytes) -> Event | None:
+    """Reads one line: the event it asks for, or None where it has been answered.
+
+    Raises `Malformed` with the reply that is due.
+    """
+    if session.login is not None and session.login_started:
+        session.journal.client(b"***")
+        take_turn(session, session.login.respond(line.rstrip(b" ")))
+        return None
+    if len(line) > MAX_LINE:
+        session.journal.client(b"(a line of over %d octets)" % MAX_LINE)
+        raise Malformed(replies.LINE_TOO_LONG, "long-command")
+    word, _, argument = line.rstrip(b" \t").partition(b" ")  # RFC 5321 section 4.1.1
+    verb = word.upper().decode("ascii", "replace")
+    command = _known(session, verb)
+    session.masking = verb == "AUTH" or (session.masking and command is None)
+    session.journal.client(_masked(word, argument) if session.masking else line)
+    session.commands += 1
+    if b"\n" in line or b"\r" in line:
+        code = "bare-lf" if b"\n" in line else "bare-cr"
+        raise Malformed(replies.BARE_LF_IN_COMMAND, code)
+    session.in_group = (
+        command is not None
+        and command.in_group
+        and session.esmtp
+        and "PIPELINING" in session.profile.extensions
+    )
+    if session.input and not session.in_group and verb != "STARTTLS":
+        session.journal.violation("pipelining")
+    if len(line) + 2 > MAX_COMMAND + _EXTRA_OCTETS.get(verb, 0):
+        session.journal.violation("long-command")
+    argument = argument.strip(b" ")
+    obstacle = _obstacle(session, verb, command)
+    if obstacle is None:
+        return _HANDLERS[verb](session, argument)
+    if verb == "BDAT":  # its chunk comes all the same (RFC 3030 section 2)
+        session.input.skip(grammar.chunk(argument)[0])
+    session.refused = True
+    session.send(obstacle)
+    return None
+
+
+def _known(session: Session, verb: str) -> Command | None:
+    hellos = ("LHLO",) if session.profile.lmtp else ("HELO", "EHLO")
+    if verb in ("HELO", "EHLO", "LHLO") and verb not in hellos:
+        return None  # RFC 2033 section 4.1
+    return COMMANDS.get(verb)
+
+
+def _obstacle(session: Session, verb: str, command: Command | None) -> Reply | None:
+    """The reply to a command that must not be carried out now."""
+    profile = session.profile
+    if session.phase is Phase.REFUSED and verb != "QUIT":
+        return fill(replies.OUT_OF_ORDER, why=why_not(verb, session.phase))
+    if command is None:
+        if verb in UNIMPLEMENTED:
+            return replies.NOT_IMPLEMENTED
+        http = verb in ("GET", "POST", "PUT", "CONNECT", "OPTIONS", "PRI")
+        session.journal.violation("http" if http else "unknown-command")
+        return replies.UNKNOWN_COMMAND
+    if verb == "EHLO" and not profile.extensions:
+        return replies.NOT_IMPLEMENTED  # RFC 5321 section 4.1.1.1: the client tries HELO now
+    if command.extension and command.extension not in profile.extensions:
+        session.journal.violation("unoffered-extension")
+        return replies.NOT_IMPLEMENTED
+    if profile.require_tls and not session.tls and not command.before_tls:
+        return replies.NEEDS_TLS
+    if profile.require_auth and session.user is None and not command.before_auth:
+        return replies.NEEDS_AUTH
+    if session.phase not in command.phases:
+        if not session.refused:
+            early = session.phase is Phase.START
+            session.journal.violation("no-ehlo" if early else "bad-sequence")
+        return fill(replies.OUT_OF_ORDER, why=why_not(verb, session.phase))
+    return None
+
+
+def _hello_command(session: Session, argument: bytes, verb: str) -> Event:
+    return Hello(verb, grammar.hello_name(argument, verb))
+
+
+def _starttls(session: Session, argument: bytes) -> Event | None:
+    grammar.no_argument(argument, "STARTTLS")
+    if session.tls:
+        return _reply(session, fill(replies.OUT_OF_ORDER, why="TLS is active already"))
+    return StartTLS()
+
+
+def _auth(session: Session, argument: bytes) -> Event | None:
+    from . import login
+
+    word, _, initial = argument.partition(b" ")
+    if session.user is not None:
+        return _reply(session, fill(replies.OUT_OF_ORDER, why="already authenticated"))
+    if session.profile.auth_requires_tls and not session.tls:
+        return _reply(session, replies.AUTH_NEEDS_TLS)
+    if not word:
+        raise grammar.syntax("AUTH")
+    mechanism = word.upper().decode("ascii", "replace")
+    if mechanism not in session.profile.mechanisms:
+        return _reply(session, replies.UNKNOWN_MECHANISM)
+    try:
+        response = login.decode(initial.strip(b" ")) if initial else None
+    except ValueError:
+        raise Malformed(replies.BAD_BASE64) from None
+    session.login, session.login_started = login.Login(mechanism, response, session.profile), False
+    return Auth(mechanism)
+
+
+def take_turn(session: Session, turn: Turn) -> None:
+    """Sends the server's line of an AUTH exchange, and ends it if it was the last one."""
+    if not turn.more:
+        session.login = None
+        if turn.user is not None and turn.reply.positive:
+            session.user = turn.user
+    elif session.input:
+        session.journal.violation("pipelining")
+    session.send(turn.reply)
+
+
+def _mail(session: Session, argument: bytes) -> Event | None:
+    path = _path(session, argument, "MAIL", "FROM:")
+    parameters = grammar.parameters(path.parameters, "MAIL", _offered(session))
+    limit, declared = session.profile.max_size, parameters.get("SIZE")
+    if declared and limit is not None and int(declared) > limit:
+        raise Malformed(replies.TOO_BIG, "size-exceeded")  # RFC 1870 section 6.1
+    session.utf8 = "SMTPUTF8" in parameters
+    if not path.address.isascii() and not session.utf8:
+        raise Malformed(replies.NEEDS_SMTPUTF8, "non-ascii-command")
+    return Mail(path.address, Transaction(path.address, parameters))
+
+
+def _rcpt(session: Session, argument: bytes) -> Event | None:
+    transaction = session.transaction
+    assert transaction is not None
+    path = _path(session, argument, "RCPT", "TO:")
+    parameters = grammar.parameters(path.parameters, "RCPT", _offered(session))
+    if not path.address:
+        raise Malformed(replies.BAD_RECIPIENT)
+    if not path.address.isascii() and not transaction.utf8:
+        raise Malformed(replies.NEEDS_SMTPUTF8, "non-ascii-command")
+    limit = session.profile.max_recipients
+    if limit is not None and len(transaction.rcpt_to) >= limit:
+        return _reply(session, replies.TOO_MANY_RECIPIENTS)
+    return Rcpt(path.address, parameters, transaction)
+
+
+def _path(session: Session, argument: bytes, verb: str, keyword: str) -> grammar.Path:
+    path = grammar.path(argument, verb, keyword)
+    if path.spaced:
+        session.journal.violation("space-in-path")
+    return path
+
+
+def _offered(session: Session) -> frozenset[str]:
+    # after HELO there are no extensions (RFC 5321 section 4.1.1.1)
+    return session.profile.extensions if session.esmtp else frozenset()
+
+
+def _data(session: Session, argument: bytes) -> Event | None:
+    grammar.no_argument(argument, "DATA")
+    transaction = session.transaction
+    assert transaction is not None
+    if (transaction.mail_parameters.get("BODY") or "").upper() == "BINARYMIME":
+        # RFC 3030 section 3: only BDAT can carry it
+        return _reply(session, fill(replies.OUT_OF_ORDER, why="BINARYMIME needs BDAT"))
+    return Data(transaction)
+
+
+def _bdat(session: Session, argument: bytes) -> Event | None:
+    octets, last = grammar.chunk(argument)
+    session.chunks = session.chunks or ChunkReader(session.profile.max_size)
+    session.chunks.begin(octets, last)
+    session.phase = Phase.CHUNKS
+    session.begin_content(session.chunks)
+    return None
+
+
+def _rset(session: Session, argument: bytes) -> Event:
+    grammar.no_argument(argument, "RSET")
+    return Rset()
+
+
+def _noop(session: Session, argument: bytes) -> Event:
+    return Noop()
+
+
+def _quit(session: Session, argument: bytes) -> Event:
+    grammar.no_argument(argument, "QUIT")
+    return Quit()
+
+
+def _verify(session: Session, argument: bytes, verb: str, reply: Reply) -> Event | None:
+    if not argument:
+        raise grammar.syntax(verb)
+    grammar.decode(argument, verb)
+    return _reply(session, reply)
+
+
+def _help(session: Session, argument: bytes) -> Event | None:
+    usages = {verb: grammar.USAGE[verb] for verb in COMMANDS if _usable(session, verb)}
+    if not argument:
+        text = "Commands:\n" + "\n".join(usages.values())
+        return _reply(session, fill(replies.HELP, text=text))
+    topic = argument.upper().decode("ascii", "replace")
+    if topic not in usages:
+        return _reply(session, replies.UNKNOWN_TOPIC)
+    return _reply(session, fill(replies.HELP, text="Syntax: " + usages[topic]))
+
+
+def _usable(session: Session, verb: str) -> bool:
+    command = _known(session, verb)
+    if verb == "EHLO" and not session.profile.extensions:
+        return False
+    return command is not None and (
+        command.extension is None or command.extension in session.profile.extensions
+    )
+
+
+def _reply(session: Session, reply: Reply) -> Event | None:
+    """Answers a command about which nobody has to be asked."""
+    session.refused = session.refused or reply.code >= 400
+    session.send(reply)
+    return None
+
+
+def _masked(word: bytes, argument: bytes) -> bytes:
+    """A line of which only the verb, and the name of a known mechanism, may be shown."""
+    if word.upper() != b"AUTH":
+        return b"***"
+    from .auth import MECHANISMS
+
+    mechanism, _, rest = argument.strip(b" ").partition(b" ")
+    known = mechanism.upper().decode("ascii", "replace") in MECHANISMS
+    shown = mechanism if known or not mechanism else b"***"
+    return b" ".join(filter(None, (word, shown, b"***" if rest else b"")))
+
+
+_HANDLERS: dict[str, Callable[[Session, bytes], Event | None]] = {
+    "HELO": lambda session, argument: _hello_command(session, argument, "HELO"),
+    "EHLO": lambda session, argument: _hello_command(session, argument, "EHLO"),
+    "LHLO": lambda session, argument: _hello_command(session, argument, "LHLO"),
+    "STARTTLS": _starttls,
+    "AUTH": _auth,
+    "MAIL": _mail,
+    "RCPT": _rcpt,
+    "DATA": _data,
+    "BDAT": _bdat,
+    "RSET": _rset,
+    "NOOP": _noop,
+    "VRFY": lambda session, argument: _verify(session, argument, "VRFY", replies.CANNOT_VRFY),
+    "EXPN": lambda session, argument: _verify(session, argument, "EXPN", replies.CANNOT_EXPN),
+    "HELP": _help,
+    "QUIT": _quit,
+}
