@@ -27,6 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 logger = logging.getLogger("pytest_smtpd")
 
+_Entry = tuple[float, Literal["C", "S"], bytes]
 EndedBy = Literal["quit", "client", "server", "fault", "timeout"]
 
 
@@ -107,8 +108,8 @@ class SessionRecord:
         self.messages: list[Message] = []
         self._mask = mask or Mask()
         self._start = monotonic()
-        self._head: list[tuple[float, Literal["C", "S"], bytes]] = []
-        self._tail: deque[tuple[float, Literal["C", "S"], bytes]] = deque(maxlen=_TAIL)
+        self._head: list[_Entry] = []
+        self._tail: deque[_Entry] = deque(maxlen=_TAIL)
         self._left_out = 0
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -170,25 +171,25 @@ class SessionRecord:
     # ---- the journal that the engine writes
 
     def client(self, line: bytes) -> None:
-        self._add("C", line)
+        self._add((monotonic() - self._start, "C", line))
 
     def content(self, octets: int) -> None:
-        self._add("C", b"<%d octets>" % octets)
+        self._add((monotonic() - self._start, "C", b"<%d octets>" % octets))
 
     def server(self, reply: bytes) -> None:
-        if reply.count(b"\r\n") == 1:
-            self._add("S", reply[:-2])
+        now = monotonic() - self._start
+        if reply.find(b"\r\n") == len(reply) - 2:
+            self._add((now, "S", reply[:-2]))
         else:
             for line in reply.removesuffix(b"\r\n").split(b"\r\n"):
-                self._add("S", line)
+                self._add((now, "S", line))
 
     def violation(self, code: str) -> None:
         self._counts[code] += 1
         if self._counts[code] <= MAX_VIOLATIONS:
             self.violations.append(VIOLATIONS[code])
 
-    def _add(self, who: Literal["C", "S"], octets: bytes) -> None:
-        entry = (monotonic() - self._start, who, octets)
+    def _add(self, entry: _Entry) -> None:
         if len(self._head) < _HEAD:
             self._head.append(entry)
         else:
@@ -196,7 +197,8 @@ class SessionRecord:
                 self._left_out += len(self._tail) == _TAIL
                 self._tail.append(entry)
         if self._logged:
-            logger.debug("%s %s: %s", _address(self.peer), who, self._shown(*entry).line)
+            _, who, line = self._shown(*entry)
+            logger.debug("%s %s: %s", _address(self.peer), who, line)
 
     def continued(self) -> SessionRecord:
         """For the server: a record of the same connection, from now on."""

@@ -174,8 +174,10 @@ class Connection(asyncio.BufferedProtocol):
         self._flush()
         if session.tls_due and self._task is None and not self._closing:
             self._begin_handshake()
-        self._mind_reading()
-        self._mind_end()
+        if self.write_paused or self._read_paused or session.backlog > MAX_BACKLOG:
+            self._mind_reading()
+        if session.closing or self.eof:
+            self._mind_end()
 
     def _resume(self) -> None:
         self._scheduled = False
@@ -204,7 +206,7 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         """Stores it, then answers: the usual reply where `answers` has none of its own."""
         self.state.store(message, event.transaction, self.record)
-        queued = fill(replies.QUEUED, id=message.id)
+        queued = replies.queued(message.id)
         if self.state.profile.lmtp and len(answers) == 1:
             answers = list(answers) * len(event.transaction.rcpt_to)
         self.session.accept([queued if answer is None else answer for answer in answers])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 MAX_REPLY_LINE = 512  # RFC 5321 section 4.5.3.1.5, with code and CRLF
@@ -75,7 +75,7 @@ class Reply:
 
     def with_text(self, text: str) -> Reply:
         """The same reply with another text; control characters in it become spaces."""
-        return replace(self, text=_CONTROL.sub(" ", text))
+        return Reply(self.code, _CONTROL.sub(" ", text), self.enhanced)
 
     def encode(self, *, enhanced: bool, utf8: bool) -> bytes:
         """The reply's octets: every line at most 512 octets, ended by CRLF."""
@@ -211,6 +211,11 @@ def _usual(code: int) -> Reply:
         raise ValueError(f"reply code {code}: a number from 200 to 599 is wanted")
     kind = {2: "OK", 3: "Go on", 4: "Temporary failure", 5: "Permanent failure"}[code // 100]
     return Reply(code, kind, None if code // 100 == 3 else f"{code // 100}.0.0")
+
+
+def queued(queue_id: str) -> Reply:
+    """QUEUED for one message: not kept, since no other has this id."""
+    return QUEUED.with_text(QUEUED.text.format(id=queue_id))
 
 
 @lru_cache(maxsize=4096)
