@@ -1,0 +1,272 @@
+"""From the data that the tests left in the report folder to its pages.
+
+Rule: templates with autoescape write every page; a page holds nothing of a mail but text. The HTML
+of a mail is a file of its own, which `sanitize` wrote, in a sandboxed frame.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .collect import DATA, MAX_TEXT, TESTS, VERSION, ReportError
+
+if TYPE_CHECKING:
+    import jinja2
+
+MAX_LINES = 10_000  # of the transcripts on a test's page
+MAX_MESSAGE_LINES = 120  # of the transcript on a message's page
+_AFTER = 20
+
+_HERE = Path(__file__).parent / "templates"
+_ASSETS = ("report.css", "report.js")
+_TO_ESCAPE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_LINE = re.compile("[\t\n]")
+_FOLLOWED = re.compile(r"(?i:https?://|mailto:)[^\s\x00-\x1f<>\"]++")
+
+
+def require() -> None:
+    """Raises `ReportError` where the template engine is not installed."""
+    if find_spec("jinja2") is None:
+        raise ReportError("--smtpd-report needs Jinja2: pip install 'pytest-smtpd-server[report]'")
+
+
+def build(folder: str | PathLike[str]) -> Path:
+    """Writes all pages for the tests that `collect.write_test` left; gives the path of index.html.
+
+    May be called again. What a dying worker left unfinished is removed. Raises `ReportError`
+    without Jinja2, and `OSError` as writing files does.
+    """
+    require()
+    root = Path(folder)
+    (root / "assets").mkdir(parents=True, exist_ok=True)
+    for asset in _ASSETS:
+        shutil.copyfile(_HERE / asset, root / "assets" / asset)
+    templates = _templates()
+    rows: list[dict[str, Any]] = []
+    unreadable = 0
+    for test in _test_folders(root):
+        try:
+            data = json.loads((test / DATA).read_text("ascii"))
+            if data["version"] != VERSION:
+                raise ValueError("another version")
+        except (OSError, ValueError, KeyError, TypeError):
+            unreadable += 1
+            continue
+        rows.append(_write_pages(test, data, templates))
+    _number_runs(rows)
+    rows.sort(key=lambda row: (_natural(row["nodeid"]), row["written"]))
+    page = templates.get_template("index.html").render(
+        rows=rows,
+        groups=_groups(rows),
+        unreadable=unreadable,
+        counts=_counts(rows),
+        messages=sum(row["messages"] for row in rows),
+        problems=sum(row["problems"] for row in rows),
+        first=next((row for row in rows if row["bad"]), rows[0] if rows else None),
+        now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        root="",
+    )
+    return _write(root / "index.html", page)
+
+
+def _templates() -> jinja2.Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True,
+        loader=jinja2.FileSystemLoader(_HERE),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        block=shown, line=shown_line, breaks=_breaks, size=size, followed=followed, clock=_clock
+    )
+    return environment
+
+
+def shown(text: object) -> str:
+    """Text of several lines, with control characters and bidirectional overrides as escapes."""
+    return _TO_ESCAPE.sub(lambda match: repr(match[0])[1:-1], str(text).replace("\r\n", "\n"))
+
+
+def shown_line(text: object) -> str:
+    """Text for one line: as `shown`, line ends and tabs as escapes, too."""
+    return _LINE.sub(lambda match: repr(match[0])[1:-1], shown(text))
+
+
+def _breaks(text: object) -> str:
+    """For one line that may be broken where the words of a test's name end."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(_+|::|\[)", r"\1<wbr>", str(escape(shown_line(text)))))
+
+
+def size(octets: int) -> str:
+    """``999 B``, ``1.2 KB``, ``3.4 MB``"""
+    if octets < 1000:
+        return f"{octets} B"
+    return f"{octets / 1000:.1f} KB" if octets < 999_950 else f"{octets / 1_000_000:.1f} MB"
+
+
+def followed(url: str) -> bool:
+    """Whether the page makes a link of it: only what a browser opens without running it."""
+    return _FOLLOWED.fullmatch(url) is not None
+
+
+def _clock(time: str) -> str:
+    return time[11:23] if len(time) > 23 else time[11:19]
+
+
+def _test_folders(root: Path) -> Iterator[Path]:
+    for path in sorted((root / TESTS).glob("*")):
+        if path.name.startswith(".new-"):
+            shutil.rmtree(path, ignore_errors=True)
+        elif (path / DATA).is_file():
+            yield path
+
+
+def _write_pages(test: Path, data: dict[str, Any], templates: jinja2.Environment) -> dict[str, Any]:
+    """The pages of a test; gives its row in the list."""
+    messages = [message for server in data["servers"] for message in server["messages"]]
+    for server in data["servers"]:
+        for message in server["messages"]:
+            _complete(test, message, server)
+    row = _row(test, data, messages)
+    common = {"root": "../../", "test": data, "row": row, "messages": messages}
+    _shorten([session for server in data["servers"] for session in server["sessions"]])
+    page = templates.get_template("test.html").render(**common)
+    _write(test / "index.html", page)
+    if len(messages) > 1:
+        template = templates.get_template("message.html")
+        for number, message in enumerate(messages):
+            page = template.render(
+                **common,
+                number=number + 1,
+                message=message,
+                previous=messages[number - 1] if number else None,
+                next=messages[number + 1] if number + 1 < len(messages) else None,
+            )
+            _write(test / message["page"], page)
+    return row
+
+
+def _complete(test: Path, message: dict[str, Any], server: dict[str, Any]) -> None:
+    """What the pages need and `data.json` need not hold."""
+    message["page"] = f"message-{message['key']}.html"
+    with open(test / message["source"], "rb") as file:
+        octets = file.read(MAX_TEXT + 1)
+    message["source_cut"] = len(octets) > MAX_TEXT
+    message["source_text"] = octets[:MAX_TEXT].decode("utf-8", "backslashreplace")
+    for name in ("headers", "links", "attachments", "problems"):
+        message.setdefault(name, [])
+    for name in ("headers_left_out", "attachments_left_out"):
+        message.setdefault(name, 0)
+    for name in ("subject", "unreadable"):
+        message.setdefault(name, "")
+    for name in ("text", "html"):
+        message.setdefault(name, None)
+    message.setdefault("removed", {})
+    if message["session"] is not None:
+        session = server["sessions"][message["session"]]
+        message["transcript"] = _excerpt(session, message["id"])
+
+
+def _excerpt(session: dict[str, Any], queue_id: str) -> dict[str, Any]:
+    """The lines of a session that led to a message, and the few after it."""
+    lines = session["exchanges"]
+    end = len(lines)
+    if end > MAX_MESSAGE_LINES:
+        for index, (_, who, line) in enumerate(lines):
+            if who == "S" and queue_id in line:
+                end = min(end, index + _AFTER)
+                break
+    start = max(0, end - MAX_MESSAGE_LINES)
+    return {
+        "title": session["title"],
+        "exchanges": lines[start:end],
+        "before": start,
+        "after": len(lines) - end,
+        "violations": session["violations"],
+    }
+
+
+def _shorten(sessions: list[dict[str, Any]]) -> None:
+    room = MAX_LINES
+    for session in sessions:
+        lines = session["exchanges"]
+        session["exchanges"] = lines[:room]
+        session["left_out"] = len(lines) - len(session["exchanges"])
+        room -= len(session["exchanges"])
+
+
+def _row(test: Path, data: dict[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any]:
+    file, _, name = data["nodeid"].partition("::")
+    words = [data["nodeid"], data["outcome"]]
+    for message in messages[:200]:
+        words += [message["subject"], message["mail_from"], *message["rcpt_to"][:10]]
+    return {
+        "nodeid": data["nodeid"],
+        "file": file if name else "",
+        "name": name or file,
+        "folder": test.name,
+        "outcome": data["outcome"],
+        "bad": data["outcome"] in ("failed", "error"),
+        "messages": len(messages),
+        "problems": sum(len(message["problems"]) for message in messages),
+        "violations": sum(
+            len(session["violations"])
+            for server in data["servers"]
+            for session in server["sessions"]
+        ),
+        "words": shown_line(" ".join(" ".join(words).lower().split())[:2000]),
+        "written": data["written"],
+        "run": "",
+    }
+
+
+def _number_runs(rows: list[dict[str, Any]]) -> None:
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        runs.setdefault(row["nodeid"], []).append(row)
+    for same in runs.values():
+        if len(same) > 1:
+            for number, row in enumerate(sorted(same, key=lambda row: str(row["written"])), 1):
+                row["run"] = f"run {number} of {len(same)}"
+
+
+def _groups(rows: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["file"], []).append(row)
+    return list(groups.items())
+
+
+def _counts(rows: list[dict[str, Any]]) -> dict[str, int]:
+    return {
+        "all": len(rows),
+        "failed": sum(row["bad"] for row in rows),
+        "problems": sum(bool(row["problems"] or row["violations"]) for row in rows),
+    }
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """``test[10]`` after ``test[9]``."""
+    pieces = re.split(r"(\d{1,15})", text)
+    return [(int(piece), "") if piece.isdecimal() else (0, piece) for piece in pieces]
+
+
+def _write(path: Path, text: str) -> Path:
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text, "utf-8", errors="replace", newline="\n")
+    os.replace(new, path)
+    return path

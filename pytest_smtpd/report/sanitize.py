@@ -1,0 +1,280 @@
+"""The HTML of a mail, harmless: nothing in it runs, loads, submits or leads anywhere.
+
+Rule: an allow-list. Every tag, attribute and text that comes out is written here anew, escaped;
+what is on no list does not come out. One pass in linear time, because mail may be hostile to this,
+too (`html.parser` needs a minute for 80 KB of unclosed quotes).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from html import escape
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from pytest_smtpd.mail.markup import unescape
+
+from . import css
+
+MAX_SOURCE = 2_000_000  # characters; Gmail clips a mail after 102,000
+MAX_NODES = 200_000  # a browser needs a second for these
+MAX_DEPTH = 120  # of open elements: a browser repeats formatting elements in each block
+MAX_IMAGES = 8_000_000  # characters of data: URIs: no image is put in 1,000 times
+
+POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'"
+)
+
+_TAGS_NAMES = """
+    a abbr acronym address article aside b bdi bdo big blockquote body br caption center cite code
+    col colgroup dd del dfn dir div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header
+    hr i img ins kbd li main mark ol p pre q rp rt ruby s samp section small span strike strong sub
+    sup table tbody td tfoot th thead time tr tt u ul var wbr
+"""
+_TAGS = frozenset(_TAGS_NAMES.split())
+_VOID = frozenset({"br", "col", "hr", "img", "wbr"})
+_UNCLOSED_NAMES = "body dd dt li p rp rt tbody td tfoot th thead tr colgroup"
+_UNCLOSED = frozenset(_UNCLOSED_NAMES.split())
+# Those that, left open, a browser opens again in each block that follows (WHATWG 13.2.4.3)
+_FORMATTING_NAMES = "a b big code em font i s small strike strong tt u"
+_FORMATTING = frozenset(_FORMATTING_NAMES.split())
+_ATTRIBUTES_NAMES = """
+    abbr align alink alt bgcolor border cellpadding cellspacing class clear color cols colspan
+    datetime dir face frame headers height hspace id lang link noshade nowrap reversed role rowspan
+    rules scope size span start summary text title type valign value vlink vspace width
+"""
+_ATTRIBUTES = frozenset(_ATTRIBUTES_NAMES.split())
+# What removed elements are called in the note to the reader
+_REMOVED = {
+    "script": "script",
+    "iframe": "frame",
+    "frame": "frame",
+    "object": "embedded object",
+    "embed": "embedded object",
+    "applet": "embedded object",
+    "form": "form",
+    "input": "form field",
+    "textarea": "form field",
+    "select": "form field",
+    "svg": "SVG drawing",
+    "video": "video or audio",
+    "audio": "video or audio",
+    "link": "link element",
+    "base": "base element",
+}
+# Their content is no markup; what a browser without scripts would show of it is nothing
+_RAW = ("script", "style", "title", "textarea", "iframe", "noembed", "noframes", "xmp")
+_RAW_END = {
+    name: re.compile("</" + "".join(f"[{c}{c.upper()}]" for c in name) + r"(?=[\s/>])")
+    for name in _RAW
+}
+
+_NAME = re.compile(r"/?[a-zA-Z][^\s/>]*+")
+_VALUE = r"""(?:"[^"]*+"|'[^']*+'|[^\s>"'][^\s>]*+)"""
+_TAG_END = re.compile(rf"(?:[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+{_VALUE}?)?)*+[\s/]*+>")
+_ATTRIBUTE = re.compile(
+    r"""[\s/]*+ ([^\s/>][^\s/>=]*+)
+        (?: \s*+ = \s*+ (?: "([^"]*+)" | '([^']*+)' | ([^\s>"'][^\s>]*+) )? )?""",
+    re.VERBOSE,
+)
+_DATA_IMAGE = re.compile(
+    r"data:image/(?:png|gif|jpe?g|webp|bmp|avif|x-icon);base64,[A-Za-z0-9+/=]*+", re.IGNORECASE
+)
+_HARMFUL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+_HEAD = f"""<!doctype html>
+<html>
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta http-equiv="x-dns-prefetch-control" content="off">
+<meta name="referrer" content="no-referrer">
+<meta name="color-scheme" content="only light">
+<meta name="viewport" content="width=device-width">
+<title>HTML body of a message</title>
+<style>
+html {{ background: #fff; color: #000; overflow-wrap: anywhere }}
+body {{ margin: 16px; font-family: sans-serif }}
+:where(a[title]) {{ color: #0b57d0; text-decoration: underline }}
+:where(img[src="data:,"]) {{
+  display: inline-block; outline: 1px dashed #999; outline-offset: -1px; font-size: 13px;
+  overflow: hidden
+}}
+</style>
+</head>
+<body>
+"""
+
+
+class Sanitized(NamedTuple):
+    """Harmless HTML, and what was removed: a name for each kind, with how many there were."""
+
+    html: str
+    removed: dict[str, int]
+
+
+def document(source: str, images: Mapping[str, str] | None = None) -> Sanitized:
+    """A complete document for a frame. `images` has a data: URI for each Content-ID."""
+    body, removed = sanitize(source, images)
+    return Sanitized(f"{_HEAD}{body}\n</body>\n</html>\n", removed)
+
+
+def sanitize(source: str, images: Mapping[str, str] | None = None) -> Sanitized:
+    """The body of a mail as harmless HTML. Never raises."""
+    writer = _Writer(_HARMFUL.sub("\ufffd", source[:MAX_SOURCE]), images or {})
+    if len(source) > MAX_SOURCE:
+        writer.removed[f"all beyond {MAX_SOURCE:,} characters"] = 1
+    return Sanitized(writer.write(), dict(writer.removed))
+
+
+class _Writer:
+    def __init__(self, source: str, images: Mapping[str, str]) -> None:
+        self._source = source
+        self._images = images
+        self._room = MAX_IMAGES
+        self._out: list[str] = []
+        self._open: Counter[str] = Counter()
+        self._depth = 0
+        self._nodes = 0
+        self._formatting = 0
+        self.removed: Counter[str] = Counter()
+
+    def write(self) -> str:
+        source = self._source
+        position = 0
+        while position >= 0:
+            start = source.find("<", position)
+            self._text(source[position : start if start >= 0 else len(source)])
+            if start < 0:
+                break
+            if self._nodes > MAX_NODES:
+                self.removed[f"all beyond {MAX_NODES:,} elements"] = 1
+                break
+            position = self._markup(start)
+        return "".join(self._out)
+
+    def _text(self, text: str) -> None:
+        # html.unescape may make control characters and surrogates out of references
+        self._out.append(escape(_HARMFUL.sub("\ufffd", unescape(text)), quote=False))
+
+    def _markup(self, start: int) -> int:
+        """Takes what starts with `<`; gives where it ends, -1 where the document ends first."""
+        source = self._source
+        self._nodes += 1
+        name = _NAME.match(source, start + 1)
+        if name is None:
+            return self._no_tag(start)
+        end = _TAG_END.match(source, name.end())
+        if end is None:
+            return -1
+        tag = name[0].lower()
+        if tag.startswith("/"):
+            self._end_tag(tag[1:])
+            return end.end()
+        attributes = self._read(name.end(), end.end())
+        if tag in _REMOVED:
+            self.removed[_REMOVED[tag]] += 1
+        if tag == "meta" and "http-equiv" in attributes:
+            self.removed["meta element"] += 1
+        if tag in _RAW_END:
+            return self._raw(tag, end.end())
+        if tag in _TAGS:
+            self._start_tag(tag, attributes)
+        return end.end()
+
+    def _no_tag(self, start: int) -> int:
+        source = self._source
+        if source.startswith("<!--", start):
+            end = source.find("-->", start + 2)
+            return end + 3 if end >= 0 else -1
+        if source[start + 1 : start + 2] in ("!", "?", "/"):
+            end = source.find(">", start + 2)
+            return end + 1 if end >= 0 else -1
+        self._out.append("&lt;")
+        return start + 1
+
+    def _raw(self, tag: str, start: int) -> int:
+        end = _RAW_END[tag].search(self._source, start)
+        content = self._source[start : end.start() if end else len(self._source)]
+        if tag == "style":
+            self._css_note(content)
+            rules = css.stylesheet(content)
+            if rules:
+                self._out.append(f"<style>{rules}</style>")
+        elif tag == "xmp":
+            self._out.append(escape(content, quote=False))
+        return end.start() if end else -1
+
+    def _read(self, start: int, end: int) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for attribute in _ATTRIBUTE.finditer(self._source, start, end):
+            value = attribute[2] or attribute[3] or attribute[4] or ""
+            found.setdefault(attribute[1].lower(), value)  # the first one counts
+        return found
+
+    def _start_tag(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag not in _VOID and tag not in _UNCLOSED:
+            if self._depth >= MAX_DEPTH:
+                self.removed["elements nested too deep"] += 1
+                return
+            self._depth += 1
+        if tag in _FORMATTING:
+            self._formatting += 1
+        else:
+            self._nodes += self._formatting
+        if tag not in _VOID:
+            self._open[tag] += 1
+        kept: dict[str, str] = {}
+        for name, value in attributes.items():
+            if name in _ATTRIBUTES:
+                kept[name] = _value(value)
+            elif name == "style":
+                self._css_note(value)
+                kept[name] = css.declarations(_value(value))
+            elif name.startswith("on"):
+                self.removed["event handler"] += 1
+            elif name in ("background", "poster"):
+                self.removed["remote image"] += 1
+        if tag == "img":
+            kept["src"] = self._image(_value(attributes.get("src", "")).strip())
+        elif tag == "a" and attributes.get("href"):
+            # Shown, not followed: the page lists the links, outside of the frame
+            kept["title"] = _value(attributes["href"])[:2000]
+        written = "".join(f' {name}="{escape(value)}"' for name, value in kept.items())
+        self._out.append(f"<{tag}{written}>")
+
+    def _end_tag(self, tag: str) -> None:
+        if tag not in _TAGS or tag in _VOID or tag == "body" or not self._open[tag]:
+            return
+        self._open[tag] -= 1
+        self._formatting -= tag in _FORMATTING
+        if tag not in _UNCLOSED:
+            self._depth -= 1
+        self._out.append(f"</{tag}>")
+
+    def _image(self, url: str) -> str:
+        found = None
+        if url[:4].lower() == "cid:":
+            found = self._images.get(unquote(url[4:]).strip("<> "))
+            if found is None:
+                self.removed["image that is not in the message"] += 1
+        elif url[:5].lower() == "data:":
+            match = _DATA_IMAGE.fullmatch("".join(url.split()))
+            found = match[0] if match else None
+        elif url:
+            self.removed["remote image"] += 1
+        if found is not None and len(found) <= self._room:
+            self._room -= len(found)
+            return found
+        return "data:,"  # a browser shows the alternative text in its place
+
+    def _css_note(self, source: str) -> None:
+        if css.loads_something(source):
+            self.removed["style that loads something"] += 1
+
+
+def _value(text: str) -> str:
+    return _HARMFUL.sub("\ufffd", unescape(text))
