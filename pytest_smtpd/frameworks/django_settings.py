@@ -1,0 +1,127 @@
+"""Django's mail settings, pointed at a server for the time of a test.
+
+Rule: Django is imported only when asked for, and its settings object is afterwards what it was,
+whatever else has overridden settings meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+
+
+@contextmanager
+def pointed_at(server: Server) -> Iterator[None]:
+    """Lets Django send its mail to a started server: through SMTP, with its TLS and a user of it.
+
+    All entries of the setting ``MAILERS`` (Django 6.1) where there is one, else the settings
+    ``EMAIL_*``. Django trusts the server's certificate meanwhile, on that connection only. Raises
+    `ValueError` for a server that Django cannot talk to, and Django's own error if its settings
+    are not configured.
+    """
+    config = server.config
+    if not server.port:
+        raise ValueError("Django's SMTP backend cannot connect to a unix socket")
+    if config.protocol != "smtp":
+        raise ValueError("Django's SMTP backend does not speak LMTP")
+    settings = import_module("django.conf").settings
+    options = _options(server)
+    if hasattr(settings, "MAILERS") and hasattr(import_module("django.core.mail"), "mailers"):
+        mailer = {"BACKEND": BACKEND, "OPTIONS": options}
+        changed: dict[str, Any] = {"MAILERS": dict.fromkeys(settings.MAILERS, mailer)}
+    else:
+        changed = _email_settings(options)
+    with _changed(settings, changed), _trusted(server):
+        yield
+
+
+def _options(server: Server) -> dict[str, Any]:
+    """The keyword arguments of Django's SMTP backend."""
+    users = server.config.users
+    if users == "any":
+        users = {"user": "password"}
+    username, password = next(iter(users.items())) if users else ("", "")
+    return {
+        "host": server.host,
+        "port": server.port,
+        "username": username,
+        "password": password,
+        "use_tls": server.config.tls == "starttls",
+        "use_ssl": server.config.tls == "implicit",
+    }
+
+
+def _email_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "EMAIL_BACKEND": BACKEND,
+        "EMAIL_HOST": options["host"],
+        "EMAIL_PORT": options["port"],
+        "EMAIL_HOST_USER": options["username"],
+        "EMAIL_HOST_PASSWORD": options["password"],
+        "EMAIL_USE_TLS": options["use_tls"],
+        "EMAIL_USE_SSL": options["use_ssl"],
+        "EMAIL_SSL_CERTFILE": None,
+        "EMAIL_SSL_KEYFILE": None,
+    }
+
+
+@contextmanager
+def _changed(settings: Any, changed: Mapping[str, Any]) -> Iterator[None]:
+    """Changes the object that holds the settings now.
+
+    `override_settings` would put another in front of it: two overrides that do not end in the
+    reverse order, pytest-django's `settings` and this one, would leave one behind.
+    """
+    holder = vars(settings._wrapped)
+    found = {name: holder[name] for name in changed if name in holder}
+    try:
+        holder.update(changed)
+        _tell(settings, changed, enter=True)
+        yield
+    finally:
+        for name in changed:
+            holder.pop(name, None)
+        holder.update(found)
+        _tell(settings, changed, enter=False)
+
+
+def _tell(settings: Any, changed: Mapping[str, Any], *, enter: bool) -> None:
+    for name in changed:
+        vars(settings).pop(name, None)  # what it has cached
+    signal = import_module("django.core.signals").setting_changed
+    for name in changed:
+        # Not from the lazy object, which warns of old names
+        value = getattr(settings._wrapped, name, None)
+        signal.send_robust(type(settings._wrapped), setting=name, value=value, enter=enter)
+
+
+@contextmanager
+def _trusted(server: Server) -> Iterator[None]:
+    """Lets Django's backend, and any that is derived from it, trust the server's certificate.
+
+    It has no setting for that: `EMAIL_SSL_CERTFILE` is a certificate of the client's own.
+    """
+    backend = import_module("django.core.mail.backends.smtp").EmailBackend
+    made = vars(backend).get("ssl_context")
+    if server.config.tls is None or made is None:  # before Django 4.2 nothing is verified
+        yield
+        return
+    address = (server.host, server.port)
+
+    def ssl_context(self: Any) -> Any:
+        if (self.host, self.port) == address:
+            return server.client_ssl_context()
+        return made.__get__(self, type(self))
+
+    backend.ssl_context = property(ssl_context)
+    try:
+        yield
+    finally:
+        backend.ssl_context = made

@@ -1,0 +1,123 @@
+"""A message as a person reads it in a terminal: envelope, headers, bodies, attachments.
+
+Rule: the mail is shown, it never acts. Control characters are escaped, what is long is shortened,
+and all that a sender wrote is indented, so that it cannot pass for a line of ours.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .transcript import shortened
+
+if TYPE_CHECKING:
+    from .mail.message import Attachment, Message
+
+_Item = TypeVar("_Item")
+
+MAX_LINES = 60  # of a body
+MAX_LENGTH = 500  # characters of a line
+MAX_ITEMS = 50  # recipients, headers, attachments, links
+
+# Joiners make one sign of several, in emoji and in Persian or Indic words, and move nothing.
+_HARMLESS = "\t\u200c\u200d"
+# Cf reorders text or hides in it, Cs cannot be written, Zl and Zp end a line.
+_ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def safe(text: str) -> str:
+    """The text with all that could act on a terminal shown as escapes, shortened when long."""
+    left_out = len(text) - MAX_LENGTH
+    if left_out > 0:
+        text = text[:MAX_LENGTH]
+    if not text.isprintable():
+        text = "".join(map(_safe_character, text))
+    return f"{text}... {left_out} characters left out" if left_out > 0 else text
+
+
+def _safe_character(character: str) -> str:
+    if character in _HARMLESS or unicodedata.category(character) not in _ACTING:
+        return character
+    return repr(character)[1:-1]
+
+
+def show(message: Message, number: int) -> list[str]:
+    """The lines for a message, the `number`-th that came."""
+    lines = [f"message {number}: {safe(message.id)}{_session(message)}"]
+    for section in (_envelope, _headers, _bodies, _attachments):
+        lines += [f"  {line}" if line else "" for line in section(message)]
+    return lines
+
+
+def _session(message: Message) -> str:
+    session = message.session
+    if session is None:
+        return ""
+    facts = []
+    if session.peer[0]:
+        facts.append(f"from {session.peer[0]}")
+    if session.tls is not None:
+        facts.append(session.tls.version)
+    if session.user is not None:
+        facts.append(f"user {safe(session.user)}")
+    return "".join(f", {fact}" for fact in facts)
+
+
+def _envelope(message: Message) -> Iterator[str]:
+    yield f"MAIL FROM:<{safe(message.sender)}>"
+    yield from _first(message.recipients, lambda recipient: f"RCPT TO:<{safe(recipient)}>")
+
+
+def _headers(message: Message) -> Iterator[str]:
+    def decoded(header: tuple[str, Any]) -> str:
+        name, value = header
+        return f"  {safe(name)}: {safe(str(message.policy.header_fetch_parse(name, value)))}"
+
+    yield ""
+    yield from _first(list(message.raw_items()), decoded)
+
+
+def _bodies(message: Message) -> Iterator[str]:
+    text, html = message.text, message.html
+    if text is not None:
+        yield from ("", *_body(text))
+    if html is not None and text is not None:
+        yield from ("", f"and an HTML body of {_size(len(html), 'character')}")
+    elif html is not None:
+        from .mail.search import visible
+
+        yield from ("", "the HTML body as text:", *_body(visible(html).text))
+        links = message.links
+        if links:
+            yield from ("", "links:", *_first(links, lambda link: f"  {safe(link)}"))
+
+
+def _body(text: str) -> list[str]:
+    lines = text.rstrip("\n").split("\n")
+    return [f"  {safe(line)}" for line in shortened(lines, MAX_LINES)]
+
+
+def _attachments(message: Message) -> Iterator[str]:
+    attachments = message.attachments
+    if attachments:
+        yield from ("", "attachments:", *_first(attachments, _attachment))
+
+
+def _attachment(attachment: Attachment) -> str:
+    name = "(no name)" if attachment.filename is None else safe(attachment.filename)
+    inline = ", inline" if attachment.inline else ""
+    size = _size(len(attachment.content), "octet")
+    return f"  {name}  {safe(attachment.content_type)}, {size}{inline}"
+
+
+def _first(items: Sequence[_Item], line: Callable[[_Item], str]) -> Iterator[str]:
+    """A line an item, not more than `MAX_ITEMS`; then one that says how many more there are."""
+    yield from map(line, items[:MAX_ITEMS])
+    if len(items) > MAX_ITEMS:
+        yield f"  ... {len(items) - MAX_ITEMS} more ..."
+
+
+def _size(number: int, unit: str) -> str:
+    return f"{number:,} {unit}{'' if number == 1 else 's'}"
