@@ -7,7 +7,9 @@ imported by the first fixture that needs one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +18,12 @@ from . import clock  # noqa: F401 - while time is real
 from .options import OPTIONS, Option, Options, merge, read
 
 if TYPE_CHECKING:
+    from .environment import Line
     from .server import Server
     from .transcript import Seen
 
 _base_options = pytest.StashKey[Options]()  # of a run: defaults, ini, command line
+_environment_lines = pytest.StashKey[tuple["Line", ...]]()  # of ini smtpd_env
 _session_server = pytest.StashKey["Server"]()
 _seen = pytest.StashKey[list["Seen"]]()  # the servers of a test
 
@@ -46,10 +50,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "smtpd_scope", "smtpd: 'function' (default), or 'session': one server for the whole run"
     )
+    parser.addini(
+        "smtpd_env",
+        "smtpd: lines such as EMAIL_HOST={host}, set in os.environ while a server is live; there "
+        "are {host}, {port}, {url}, {ca_file}, {username} and {password}",
+        type="linelist",
+    )
+    parser.addini(
+        "smtpd_guard",
+        "smtpd: a test fails that connects to a mail port of anything but the loopback interface",
+        type="bool",
+        default=False,
+    )
     group.addoption(
         "--smtpd-scope",
         choices=("function", "session"),
         help="a server for each test (default), or one for the whole run",
+    )
+    group.addoption(
+        "--smtpd-save", metavar="DIR", help="write each test's mail to DIR/<test>/0001.eml, ..."
+    )
+    group.addoption(
+        "--smtpd-report", metavar="DIR", help="write DIR/index.html: the mail of all tests to read"
     )
 
 
@@ -69,6 +91,29 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[_base_options] = _read_options(config)
     _scope(config)
+    config.stash[_environment_lines] = _read_environment(config)
+    if _guard_is_on(config):
+        config.pluginmanager.register(_Guard(), "smtpd-guard")
+    _begin_report(config)
+
+
+def _read_environment(config: pytest.Config) -> tuple[Line, ...]:
+    lines = config.getini("smtpd_env")
+    if not lines:
+        return ()
+    from .environment import parse
+
+    try:
+        return parse(lines)
+    except ValueError as error:
+        raise pytest.UsageError(f"ini {error}") from None
+
+
+def _guard_is_on(config: pytest.Config) -> bool:
+    try:
+        return bool(config.getini("smtpd_guard"))
+    except (ValueError, pytest.UsageError) as error:
+        raise pytest.UsageError(f"ini smtpd_guard: {error}; true or false is wanted") from None
 
 
 def _read_options(config: pytest.Config) -> Options:
@@ -239,10 +284,21 @@ def smtpd(request: pytest.FixtureRequest, smtpd_options: dict[str, object]) -> I
         return
     server = _start(request.node, options, "smtpd")
     try:
-        yield server
+        with _exported(config, server):
+            yield server
     finally:
         server.stop()
     _judge(server)
+
+
+def _exported(config: pytest.Config, server: Server) -> AbstractContextManager[None]:
+    """Ini `smtpd_env`: the environment while the server is live."""
+    lines = config.stash[_environment_lines]
+    if not lines:
+        return nullcontext()
+    from .environment import exported
+
+    return exported(lines, server)
 
 
 def _borrowed(request: pytest.FixtureRequest, options: Options) -> Iterator[Server]:
@@ -258,7 +314,8 @@ def _borrowed(request: pytest.FixtureRequest, options: Options) -> Iterator[Serv
     except (TypeError, ValueError, RuntimeError) as error:
         _fail(str(error))
     try:
-        yield server
+        with _exported(request.config, server):
+            yield server
     finally:
         try:
             server._end_test()
@@ -282,7 +339,7 @@ def smtpd_session(request: pytest.FixtureRequest) -> Iterator[Server]:
     options = _checked(given, request.config.stash[_base_options], "smtpd_options")
     _check_pairs(options)
     server = _server(options, request.config)
-    with server:
+    with server, _exported(request.config, server):
         request.config.stash[_session_server] = server
         yield server
 
@@ -375,6 +432,50 @@ def _seen_by(item: pytest.Item) -> list[Seen]:
     return [*seen, Seen("smtpd_session", server)]
 
 
+if find_spec("django") is not None:
+
+    @pytest.fixture
+    def smtpd_django(smtpd: Server) -> Iterator[Server]:
+        """`smtpd`, to which Django's mail settings point during this test."""
+        from .frameworks.django_settings import pointed_at
+
+        with pointed_at(smtpd):
+            yield smtpd
+
+
+class _Guard:
+    """Ini `smtpd_guard`; registered only where that is on."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Any:
+        from .guard import in_force
+
+        with in_force():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self) -> Any:
+        from .guard import note, take
+
+        try:
+            result = yield
+        except pytest.skip.Exception:
+            _fail_for(take())
+            raise
+        except BaseException as error:
+            note(error)
+            raise
+        _fail_for(take())
+        return result
+
+    pytest_runtest_call = pytest_runtest_teardown = pytest_runtest_setup
+
+
+def _fail_for(blocked: list[str]) -> None:
+    if blocked:
+        _fail("\n".join(blocked))
+
+
 # ---- judgement and report
 
 
@@ -389,11 +490,13 @@ def _judge(*servers: Server) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
     seen = _seen_by(item)
+    _note_phase(item, report)
     if report.failed and seen:
         from .transcript import section
 
         _add_section(report, section(seen))
     if report.when == "teardown" and seen:
+        _write_mail(item, report, seen)
         for each in seen:
             each.server._others.clear()
         item.stash[_seen] = []
@@ -409,3 +512,71 @@ def _add_section(report: pytest.TestReport, text: str) -> None:
         report.longrepr = f"{longrepr}\n{' smtpd '.center(80, '-')}\n{text}"
     else:
         report.sections.append(("smtpd", text))
+
+
+# ---- the mail on disk: --smtpd-save, --smtpd-report
+
+_phases = pytest.StashKey[Any]()  # of a test so far: report.collect.Phases
+
+
+def _folder(config: pytest.Config, option: str) -> Path | None:
+    value = config.getoption(option)
+    return config.rootpath / value if value and not config.option.collectonly else None
+
+
+def _begin_report(config: pytest.Config) -> None:
+    folder = _folder(config, "smtpd_report")
+    if folder is None or hasattr(config, "workerinput"):
+        return
+    from .report import collect, render
+
+    try:
+        render.require()
+        collect.begin(folder)
+    except collect.ReportError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _note_phase(item: pytest.Item, report: pytest.TestReport) -> None:
+    if _folder(item.config, "smtpd_report") is None:
+        return
+    from .report.collect import Phases
+
+    if report.when == "setup":
+        item.stash[_phases] = Phases()
+    failure = report.longreprtext if report.failed else ""
+    expected = hasattr(report, "wasxfail")
+    item.stash[_phases].add(report.when, report.outcome, expected, report.duration, failure)
+
+
+def _write_mail(item: pytest.Item, report: pytest.TestReport, seen: list[Seen]) -> None:
+    save, folder = (_folder(item.config, each) for each in ("smtpd_save", "smtpd_report"))
+    try:
+        if save is not None:
+            from .report.save import save_test
+
+            mail = [message for each in seen for message in (*each.messages, *each.strays)]
+            save_test(save, item.nodeid, mail)
+        if folder is not None:
+            from .report.collect import write_test
+
+            write_test(folder, item.nodeid, item.stash[_phases], seen)
+    except OSError as error:
+        report.outcome = "failed"
+        report.longrepr = f"smtpd: the mail of this test was not written: {error}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    folder = _folder(session.config, "smtpd_report")
+    if folder is None or hasattr(session.config, "workerinput"):
+        return
+    from .report.render import build
+
+    build(folder)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    folder = _folder(config, "smtpd_report")
+    if folder is not None:
+        terminalreporter.write_line(f"mail of the tests: {folder / 'index.html'}")

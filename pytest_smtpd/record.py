@@ -7,7 +7,7 @@ import logging
 import re
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -64,11 +64,21 @@ class Mask:
             self._secrets.add(password)
             for octets in (password.encode(), f"\0{user}\0{password}".encode()):
                 self._secrets.add(base64.b64encode(octets).decode().rstrip("="))
+            self._secrets.update(_inside_base64(password.encode()))
         longest_first = sorted(self._secrets, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(_as_pattern, longest_first)))
 
     def hide(self, text: str) -> str:
         return text if self._pattern is None else self._pattern.sub("***", text)
+
+
+def _inside_base64(octets: bytes) -> Iterator[str]:
+    """What base64 makes of them behind any prefix: it depends only on their place modulo 3."""
+    for before in range(3):
+        text = base64.b64encode(bytes(before) + octets).decode()
+        inside = text[-(-before * 8 // 6) : (before + len(octets)) * 8 // 6]
+        if len(inside) > 7:  # fewer may stand anywhere by chance
+            yield inside
 
 
 def _as_pattern(secret: str) -> str:
@@ -130,6 +140,10 @@ class SessionRecord:
     def _shown(self, at: float, who: Literal["C", "S"], octets: bytes) -> Exchange:
         text = octets.decode("utf-8", "backslashreplace")
         return Exchange(at, who, self._mask.hide(escaped(text)))
+
+    def hide(self, text: str) -> str:
+        """The text with configured passwords masked."""
+        return self._mask.hide(text)
 
     def last_refusal(self) -> str | None:
         """The last 4xx or 5xx reply, with the line that it answered; None if there was none."""

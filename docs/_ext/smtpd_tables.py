@@ -3,13 +3,19 @@
 {smtpd-options}      pytest_smtpd.options.OPTIONS: name, default, help
 {smtpd-violations}   pytest_smtpd.smtp.violations.VIOLATIONS: code, text, rfc
 {smtpd-problems}     pytest_smtpd.mail.problems.PROBLEMS: code, text, rfc
+
+One comes from the tests, so that it says what was tried and nothing else:
+
+{smtpd-auth-matrix}  tests/auth_matrix.py: which client was tested with which mechanism
 """
 
 from __future__ import annotations
 
 import re
+import runpy
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -86,8 +92,18 @@ class ProblemTable(_CodeTable):
     table = "PROBLEMS"
 
 
+class AuthMatrix(SphinxDirective):
+    """The cells that `tests/test_auth_matrix.py` runs."""
+
+    def run(self) -> list[nodes.Node]:
+        path = Path(__file__).parent.parent.parent / "tests" / "auth_matrix.py"
+        self.env.note_dependency(str(path))
+        return self.parse_text_to_nodes("\n".join(runpy.run_path(str(path))["markdown"]()))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("smtpd-options", OptionTable)
     app.add_directive("smtpd-violations", ViolationTable)
     app.add_directive("smtpd-problems", ProblemTable)
+    app.add_directive("smtpd-auth-matrix", AuthMatrix)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -42,11 +42,15 @@ class Mailbox(Sequence["Message"]):
     """
 
     def __init__(
-        self, name: str = "messages", hints: Callable[[], Iterable[str]] = lambda: ()
+        self,
+        name: str = "messages",
+        hints: Callable[[], Iterable[str]] = lambda: (),
+        hide: Callable[[str], str] = lambda text: text,
     ) -> None:
-        """`hints` gives lines to add to error texts: strays, refused sessions, other servers."""
+        """For the server: `hints` gives lines to add to error texts, `hide` masks secrets there."""
         self._name = name
         self._hints = hints
+        self._hide = hide
         self._store = Store()
 
     # --- for the server -------------------------------------------------------------------------
@@ -74,7 +78,7 @@ class Mailbox(Sequence["Message"]):
         except IndexError:
             held = f"holds {len(messages)}" if messages else "is empty"
             lines = [f"no message {index}: {self._name} {held}", *self._hints()]
-            raise IndexError("\n".join(lines)) from None
+            raise IndexError(self._hide("\n".join(lines))) from None
 
     def __iter__(self) -> Iterator[Message]:
         return iter(self._store.messages[:])
@@ -94,7 +98,7 @@ class Mailbox(Sequence["Message"]):
         if not messages:
             return f"<Mailbox {self._name}: empty>"
         lines = [f"<Mailbox {self._name}:", *list_messages(messages, limit=_REPR_LINES)]
-        return "\n".join(lines) + ">"
+        return self._hide("\n".join(lines) + ">")
 
     # --- what is there now ----------------------------------------------------------------------
 
@@ -216,17 +220,16 @@ class Mailbox(Sequence["Message"]):
     ) -> NoReturn:
         __tracebackhide__ = True
         held, before = watch.seen(since)
-        raise AssertionError(
-            explain(
-                name=self._name,
-                matcher=matcher,
-                expected=expected,
-                held=held,
-                matched=watch.matched,
-                since=before,
-                hints=self._hints() if hints else (),
-            )
+        text = explain(
+            name=self._name,
+            matcher=matcher,
+            expected=expected,
+            held=held,
+            matched=watch.matched,
+            since=before,
+            hints=self._hints() if hints else (),
         )
+        raise AssertionError(self._hide(text))
 
 
 class Expectation:

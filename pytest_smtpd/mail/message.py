@@ -148,7 +148,13 @@ class Message(EmailMessage):
         if more > 0:
             shown += f" and {more} more"
         line = f"{self.id} {self.sender or '<>'} -> {shown}"
-        return f"<Message {_printable(line, 300)} {_printable(self.subject, _SHOWN_LENGTH)!r}>"
+        text = f"<Message {_printable(line, 300)} {_printable(self.subject, _SHOWN_LENGTH)!r}>"
+        return self._hide(text)
+
+    def _hide(self, text: str) -> str:
+        """Masks the passwords of the server that the message came through."""
+        session: SessionRecord | None = self.session
+        return text if session is None else session.hide(text)
 
     def as_string(self, *args: Any, **kwargs: Any) -> str:
         """As `EmailMessage.as_string`; the text of `raw` where that cannot write the message."""
@@ -248,7 +254,10 @@ class Message(EmailMessage):
         from pytest_smtpd.mail.search import find_links, only_link
 
         links = find_links(self.html, self.text)
-        return only_link(links, contains, text, message=repr(self))
+        try:
+            return only_link(links, contains, text, message=repr(self))
+        except AssertionError as error:
+            raise AssertionError(self._hide(str(error))) from None
 
     def code(self, pattern: str | re.Pattern[str] = r"\b\d{4,8}\b") -> str:
         """The only match of `pattern` (its group 1 if it has one): a one-time code.
@@ -261,7 +270,10 @@ class Message(EmailMessage):
         __tracebackhide__ = True
         from pytest_smtpd.mail.search import only_code
 
-        return only_code(pattern, self.text, self.html, message=repr(self))
+        try:
+            return only_code(pattern, self.text, self.html, message=repr(self))
+        except AssertionError as error:
+            raise AssertionError(self._hide(str(error))) from None
 
     @property
     def bcc(self) -> Addresses:

@@ -33,10 +33,10 @@ class State:
     def __init__(self, options: Options, hints: Callable[[], Sequence[str]]) -> None:
         self.faults = FaultList()
         self.callbacks = Callbacks()
-        self.messages = Mailbox("messages", hints)
-        self.strays = Mailbox("strays")
-        self.sessions: list[SessionRecord] = []
         self.mask = Mask()
+        self.messages = Mailbox("messages", hints, self.mask.hide)
+        self.strays = Mailbox("strays", hide=self.mask.hide)
+        self.sessions: list[SessionRecord] = []
         self.epoch = 0  # grows with each test: a message belongs to that of its MAIL command
         self.raised: list[Raised] = []  # by callbacks, to be shown when the server stops
         self.errors: list[BaseException] = []  # our own, likewise

@@ -42,7 +42,7 @@ def dispatch(session: Session, line: bytes) -> Event | None:
     word, _, argument = line.rstrip(b" \t").partition(b" ")  # RFC 5321 section 4.1.1
     verb = word.upper().decode("ascii", "replace")
     command = _known(session, verb)
-    session.masking = verb == "AUTH" or (session.masking and command is None)
+    session.masking = verb.startswith("AUTH") or (session.masking and command is None)
     session.journal.client(_masked(word, argument) if session.masking else line)
     session.commands += 1
     if b"\n" in line or b"\r" in line:

@@ -99,7 +99,7 @@ class Session:
         elif self._content is not None and not self._content_ended:
             self._feed(data)
         else:
-            if self._event is not None and not self.in_group:
+            if self._event is not None and not self.in_group and data[:2] != _CLIENT_HELLO:
                 self.journal.violation(
                     "early-talker" if self.phase is Phase.CONNECT else "pipelining"
                 )

@@ -65,7 +65,7 @@ VIOLATIONS: dict[str, Violation] = {
             "sent something in clear behind STARTTLS before the handshake",
             "RFC 3207 6",
         ),
-        Violation("no-ehlo", "sent MAIL before EHLO or HELO", "RFC 5321 3.2"),
+        Violation("no-ehlo", "sent before EHLO or HELO what has to come after it", "RFC 5321 3.2"),
         Violation("bad-sequence", "sent a command out of sequence", "RFC 5321 4.1.4"),
         Violation("unknown-command", "sent a command the server does not know", "RFC 5321 4.2.4"),
         Violation(
