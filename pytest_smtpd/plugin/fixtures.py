@@ -1,0 +1,176 @@
+"""The fixtures. All that needs a server is imported by the first one that needs one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..options import Options, merge
+from .reporting import judge, remember, session_server
+from .settings import base_options, checked, environment_lines, fail, marker_options, scope
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+__all__ = ["smtpd", "smtpd_factory", "smtpd_options", "smtpd_session"]
+
+
+@pytest.fixture(scope="session")
+def smtpd_options() -> dict[str, object]:
+    """Default options for `smtpd`, `smtpd_session` and `smtpd_factory`: override it."""
+    return {}
+
+
+@pytest.fixture
+def smtpd(request: pytest.FixtureRequest, smtpd_options: dict[str, object]) -> Iterator[Server]:
+    """A started `pytest_smtpd.Server`, configured by the test's `smtpd` markers."""
+    config = request.config
+    options = checked(smtpd_options, config.stash[base_options], "smtpd_options")
+    given = marker_options(request.node)
+    options = checked(given, options, "@pytest.mark.smtpd")
+    _check_pairs(options)
+    if scope(config) == "session":
+        for name in ("host", "port", "unix_socket"):
+            if name in given:
+                _refuse_address(name, given[name])
+        yield from _borrowed(request, options)
+        return
+    server = _start(request.node, options, "smtpd")
+    try:
+        with _exported(config, server):
+            yield server
+    finally:
+        server.stop()
+    judge(server)
+
+
+def _exported(config: pytest.Config, server: Server) -> AbstractContextManager[None]:
+    """Ini `smtpd_env`: the environment while the server is live."""
+    lines = config.stash[environment_lines]
+    if not lines:
+        return nullcontext()
+    from ..environment import exported
+
+    return exported(lines, server)
+
+
+def _borrowed(request: pytest.FixtureRequest, options: Options) -> Iterator[Server]:
+    """The session's server for one test, and afterwards as it was."""
+    server: Server = request.getfixturevalue("smtpd_session")
+    usual, address = server.config, server.address
+    for name in ("host", "port", "unix_socket"):
+        if getattr(options, name) != getattr(usual, name):
+            _refuse_address(name, getattr(options, name))
+    seen = remember(request.node, "smtpd", server)
+    try:
+        server._begin_test(options, request.node.nodeid)
+    except (TypeError, ValueError, RuntimeError) as error:
+        fail(str(error))
+    try:
+        with _exported(request.config, server):
+            yield server
+    finally:
+        try:
+            server._end_test()
+            judge(server)
+        finally:
+            seen.keep()
+            server._begin_test(usual, "", address)
+
+
+def _refuse_address(name: str, value: object) -> None:
+    fail(
+        f"smtpd option {name!r}: {value!r} is not allowed with "
+        "smtpd_scope = session: the server keeps its address for the whole run"
+    )
+
+
+@pytest.fixture(scope="session")
+def smtpd_session(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """One started `pytest_smtpd.Server` for the whole run; one for each xdist worker."""
+    given = _root_options(request)
+    options = checked(given, request.config.stash[base_options], "smtpd_options")
+    _check_pairs(options)
+    server = _server(options, request.config)
+    with server, _exported(request.config, server):
+        request.config.stash[session_server] = server
+        yield server
+
+
+@pytest.fixture
+def smtpd_factory(
+    request: pytest.FixtureRequest, smtpd_options: dict[str, object]
+) -> Iterator[Callable[..., Server]]:
+    """``smtpd_factory(**options) -> Server``, started; all are stopped when the test ends."""
+    base = checked(smtpd_options, request.config.stash[base_options], "smtpd_options")
+    made: list[Server] = []
+
+    def make(**options: Any) -> Server:
+        __tracebackhide__ = True
+        server = _server(merge(options, base), request.config)
+        server._use_seed(request.node.nodeid)
+        made.append(server.start())
+        stack.callback(server.stop)
+        remember(request.node, "smtpd_factory", server)
+        return server
+
+    with ExitStack() as stack:  # each is stopped, whatever the stop of another one raises
+        yield make
+    judge(*made)
+
+
+def _root_options(request: pytest.FixtureRequest) -> Any:
+    """`smtpd_options` as the outermost conftest has it, whichever test asked first."""
+    found: Any = None
+    for node in request._pyfuncitem.listchain():
+        if isinstance(node, pytest.File):
+            break
+        # before pytest 8.1 a node is asked for by its id
+        place: Any = node if pytest.version_tuple >= (8, 1) else node.nodeid
+        for found in request._fixturemanager.getfixturedefs("smtpd_options", place) or ():
+            if found.func.__code__.co_filename.endswith("conftest.py"):
+                return found.execute(request)
+    return found.execute(request) if found else {}
+
+
+def _server(options: Options, config: pytest.Config) -> Server:
+    from ..server import Server
+
+    __tracebackhide__ = True
+    if options.port and hasattr(config, "workerinput"):
+        fail(f"smtpd option 'port': {options.port} cannot serve several xdist workers")
+    return Server._with(options)
+
+
+def _check_pairs(options: Options) -> None:
+    try:
+        options.check_pairs()
+    except ValueError as error:
+        fail(str(error))
+
+
+def _start(node: pytest.Item, options: Options, name: str) -> Server:
+    server = _server(options, node.config)
+    server._use_seed(node.nodeid)
+    remember(node, name, server)
+    try:
+        return server.start()
+    except RuntimeError as error:  # no trustme
+        fail(str(error))
+        raise
+
+
+if find_spec("django") is not None:
+    __all__ += ["smtpd_django"]
+
+    @pytest.fixture
+    def smtpd_django(smtpd: Server) -> Iterator[Server]:
+        """`smtpd`, to which Django's mail settings point during this test."""
+        from ..frameworks.django_settings import pointed_at
+
+        with pointed_at(smtpd):
+            yield smtpd

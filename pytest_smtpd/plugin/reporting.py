@@ -1,0 +1,142 @@
+"""What a test leaves behind: the verdict of `strict`, the section in its report, its mail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .collection import uses
+from .settings import fail
+
+if TYPE_CHECKING:
+    from ..server import Server
+    from ..transcript import Seen
+
+session_server = pytest.StashKey["Server"]()
+seen_servers = pytest.StashKey[list["Seen"]]()  # the servers of a test
+_phases = pytest.StashKey[Any]()  # of a test so far: report.collect.Phases
+
+
+def remember(node: pytest.Item, name: str, server: Server) -> Seen:
+    from ..transcript import Seen
+
+    for other in seen_by(node):
+        if other.server is not server:
+            other.server._beside(server)
+            server._beside(other.server)
+    seen = Seen(name, server)
+    node.stash.setdefault(seen_servers, []).append(seen)
+    return seen
+
+
+def seen_by(item: pytest.Item) -> list[Seen]:
+    """The servers of a test so far, the session's among them where the test asks for it."""
+    seen = item.stash.get(seen_servers, [])
+    server = item.config.stash.get(session_server, None)
+    if server is None or not uses(item, "smtpd_session"):
+        return seen
+    if any(each.server is server for each in seen):
+        return seen
+    from ..transcript import Seen
+
+    return [*seen, Seen("smtpd_session", server)]
+
+
+def judge(*servers: Server) -> None:
+    """The option `strict`: what clients and their mail did wrong is an error of the teardown."""
+    found = [finding for server in servers for finding in server._findings()]
+    if found:
+        fail("smtpd strict: " + "\n  ".join([f"{len(found)} found", *found]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    seen = seen_by(item)
+    _note_phase(item, report)
+    if report.failed and seen:
+        from ..transcript import section
+
+        _add_section(report, section(seen))
+    if report.when == "teardown" and seen:
+        _write_mail(item, report, seen)
+        for each in seen:
+            each.server._others.clear()
+        item.stash[seen_servers] = []
+    return report
+
+
+def _add_section(report: pytest.TestReport, text: str) -> None:
+    # Into the representation of the failure: that is what junit-xml writes, too
+    longrepr: Any = report.longrepr
+    if hasattr(longrepr, "addsection"):
+        longrepr.addsection("smtpd", text)
+    elif isinstance(longrepr, str):
+        report.longrepr = f"{longrepr}\n{' smtpd '.center(80, '-')}\n{text}"
+    else:
+        report.sections.append(("smtpd", text))
+
+
+def _folder(config: pytest.Config, option: str) -> Path | None:
+    value = config.getoption(option)
+    return config.rootpath / value if value and not config.option.collectonly else None
+
+
+def begin_report(config: pytest.Config) -> None:
+    folder = _folder(config, "smtpd_report")
+    if folder is None or hasattr(config, "workerinput"):
+        return
+    from ..report import collect, render
+
+    try:
+        render.require()
+        collect.begin(folder)
+    except collect.ReportError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _note_phase(item: pytest.Item, report: pytest.TestReport) -> None:
+    if _folder(item.config, "smtpd_report") is None:
+        return
+    from ..report.collect import Phases
+
+    if report.when == "setup":
+        item.stash[_phases] = Phases()
+    failure = report.longreprtext if report.failed else ""
+    expected = hasattr(report, "wasxfail")
+    item.stash[_phases].add(report.when, report.outcome, expected, report.duration, failure)
+
+
+def _write_mail(item: pytest.Item, report: pytest.TestReport, seen: list[Seen]) -> None:
+    save, folder = (_folder(item.config, each) for each in ("smtpd_save", "smtpd_report"))
+    try:
+        if save is not None:
+            from ..report.save import save_test
+
+            mail = [message for each in seen for message in (*each.messages, *each.strays)]
+            save_test(save, item.nodeid, mail)
+        if folder is not None:
+            from ..report.collect import write_test
+
+            write_test(folder, item.nodeid, item.stash[_phases], seen)
+    except OSError as error:
+        report.outcome = "failed"
+        report.longrepr = f"smtpd: the mail of this test was not written: {error}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    folder = _folder(session.config, "smtpd_report")
+    if folder is None or hasattr(session.config, "workerinput"):
+        return
+    from ..report.render import build
+
+    build(folder)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    folder = _folder(config, "smtpd_report")
+    if folder is not None:
+        terminalreporter.write_line(f"mail of the tests: {folder / 'index.html'}")

@@ -1,0 +1,170 @@
+"""What was asked for: the options of a run from ini and command line, those of a test's markers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..options import OPTIONS, Option, Options, merge, read
+
+if TYPE_CHECKING:
+    from ..environment import Line
+
+base_options = pytest.StashKey[Options]()  # of a run: defaults, ini, command line
+environment_lines = pytest.StashKey[tuple["Line", ...]]()  # of ini smtpd_env
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("smtpd", "SMTP server for tests")
+    for option in OPTIONS.values():
+        if option.read is None:
+            continue
+        kind: Any = "linelist" if option.several else "string"
+        parser.addini(f"smtpd_{option.name}", f"smtpd: {option.help}", type=kind, default=None)
+        dashed, plain = option.name.replace("_", "-"), option.name
+        for hidden, name in enumerate(dict.fromkeys((dashed, plain))):
+            group.addoption(
+                f"--smtpd-{name}",
+                dest=f"smtpd_{option.name}",
+                default=None,
+                metavar=option.name.upper(),
+                help="==SUPPRESS==" if hidden else option.help.replace("%", "%%"),
+                **_argument(option),
+            )
+    parser.addini(
+        "smtpd_scope", "smtpd: 'function' (default), or 'session': one server for the whole run"
+    )
+    parser.addini(
+        "smtpd_env",
+        "smtpd: lines such as EMAIL_HOST={host}, set in os.environ while a server is live; there "
+        "are {host}, {port}, {url}, {ca_file}, {username} and {password}",
+        type="linelist",
+    )
+    parser.addini(
+        "smtpd_guard",
+        "smtpd: a test fails that connects to a mail port of anything but the loopback interface",
+        type="bool",
+        default=False,
+    )
+    group.addoption(
+        "--smtpd-scope",
+        choices=("function", "session"),
+        help="a server for each test (default), or one for the whole run",
+    )
+    group.addoption(
+        "--smtpd-save", metavar="DIR", help="write each test's mail to DIR/<test>/0001.eml, ..."
+    )
+    group.addoption(
+        "--smtpd-report", metavar="DIR", help="write DIR/index.html: the mail of all tests to read"
+    )
+
+
+def _argument(option: Option) -> dict[str, Any]:
+    if option.several:
+        return {"action": "append"}
+    if option.flag:
+        return {"nargs": "?", "const": "true"}
+    return {}
+
+
+def read_environment(config: pytest.Config) -> tuple[Line, ...]:
+    lines = config.getini("smtpd_env")
+    if not lines:
+        return ()
+    from ..environment import parse
+
+    try:
+        return parse(lines)
+    except ValueError as error:
+        raise pytest.UsageError(f"ini {error}") from None
+
+
+def guard_is_on(config: pytest.Config) -> bool:
+    try:
+        return bool(config.getini("smtpd_guard"))
+    except (ValueError, pytest.UsageError) as error:
+        raise pytest.UsageError(f"ini smtpd_guard: {error}; true or false is wanted") from None
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Defaults, ini, command line: a wrong value is a usage error at the start."""
+    given: dict[str, object] = {}
+    for name, option in OPTIONS.items():
+        if option.read is None:
+            continue
+        ini, argument = config.getini(f"smtpd_{name}"), config.getoption(f"smtpd_{name}")
+        flag = f"--smtpd-{name.replace('_', '-')}"
+        for source, value in ((f"ini smtpd_{name}", ini), (flag, argument)):
+            if value is None:
+                continue
+            try:
+                given[name] = read(name, value)
+                merge({name: given[name]})
+            except ValueError as error:
+                raise pytest.UsageError(f"{source}: {error}") from None
+    options = merge(given)
+    workers = config.getoption("numprocesses", None)
+    if options.port and (workers or hasattr(config, "workerinput")):
+        raise pytest.UsageError(
+            f"smtpd option 'port': {options.port} cannot serve several xdist workers; "
+            "leave it out, each worker's server takes a free port"
+        )
+    return options
+
+
+def scope(config: pytest.Config) -> str:
+    scope = config.getoption("smtpd_scope") or config.getini("smtpd_scope") or "function"
+    if scope not in ("function", "session"):
+        raise pytest.UsageError(f"ini smtpd_scope: {scope!r}: 'function' or 'session' is wanted")
+    return str(scope)
+
+
+def marker_options(node: pytest.Item) -> dict[str, object]:
+    """The keywords of all `smtpd` markers of a test, the inner ones replacing the outer ones."""
+    given: dict[str, object] = {}
+    for level in _marker_levels(node):
+        for marker in reversed(level):  # pytest lists the closest of a level first
+            if marker.args:
+                fail(f"@pytest.mark.smtpd takes keywords only, not {marker.args!r}")
+            given.update(marker.kwargs)
+    return given
+
+
+def _marker_levels(item: pytest.Item) -> Iterator[list[pytest.Mark]]:
+    """Outer to inner: module, base class, subclass, function, `pytest.param`."""
+    for node in item.listchain():
+        markers = [marker for marker in node.own_markers if marker.name == "smtpd"]
+        owners: list[list[pytest.Mark]] = []
+        if isinstance(node, pytest.Class):
+            owners = [_marks(cls.__dict__.get("pytestmark")) for cls in reversed(node.obj.__mro__)]
+        elif isinstance(node, pytest.Function) and hasattr(node, "callspec"):
+            parametrized = [mark for mark in markers if _among(mark, node.callspec.marks)]
+            owners = [[mark for mark in markers if mark not in parametrized], parametrized]
+        for owner in owners:
+            yield [mark for mark in owner if mark.name == "smtpd"]
+        yield [mark for mark in markers if not any(_among(mark, owner) for owner in owners)]
+
+
+def _marks(pytestmark: object) -> list[pytest.Mark]:
+    listed = pytestmark if isinstance(pytestmark, list) else [pytestmark]
+    marks = (getattr(mark, "mark", mark) for mark in listed)
+    return [mark for mark in marks if isinstance(mark, pytest.Mark)]
+
+
+def _among(mark: object, marks: Any) -> bool:
+    return any(mark is getattr(each, "mark", each) for each in marks)
+
+
+def fail(text: str) -> None:
+    pytest.fail(text, pytrace=False)
+
+
+def checked(given: Mapping[str, object], base: Options, source: str) -> Options:
+    if not isinstance(given, Mapping):
+        fail(f"{source}: a dict of options is wanted, not {given!r}")
+    try:
+        return merge(given, base)
+    except (TypeError, ValueError) as error:
+        pytest.fail(f"{source}: {error}", pytrace=False)
