@@ -6,7 +6,6 @@ no octet a client can send raises, and no secret is in a ``repr``.
 
 from __future__ import annotations
 
-import binascii
 import functools
 import hashlib
 import hmac
@@ -17,10 +16,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
+from .sasl import (
+    SCRAM_ITERATIONS,
+    b64,
+    bearer_token,
+    decoded,
+    encoded,
+    equal,
+    gs2_header,
+    hmac_sha256,
+    key_values,
+    prepared,
+    salted_password,
+    same,
+    sasl_name,
+    saslprep,
+    sha256,
+    unb64,
+)
+
 Users: TypeAlias = Mapping[str, str] | Literal["any"]
 """User names and their passwords (tokens, for the OAuth mechanisms), or any credentials at all."""
-
-SCRAM_ITERATIONS = 4096  # the least that RFC 7677 section 4 allows: tests pay for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +140,7 @@ class Mechanism(ABC):
         if self._users == "any":
             return Success(user)
         found = self._find(user)
-        if found is None or not _same(password, found[1]):
+        if found is None or not same(password, found[1]):
             return _REFUSED
         return Success(found[0])
 
@@ -137,7 +153,7 @@ class Plain(Mechanism):
     client_first = True
 
     def _first(self, data: bytes) -> Step:
-        text = _text(data)
+        text = decoded(data)
         if text is None or text.count("\0") != 2:
             return _MALFORMED
         authzid, authcid, password = text.split("\0")
@@ -161,14 +177,14 @@ class Login(Mechanism):
         return self._ask(b"Username:", self._first) if initial is None else self._first(initial)
 
     def _first(self, data: bytes) -> Step:
-        user = _text(data)
+        user = decoded(data)
         if user is None:
             return _MALFORMED
         self._user = user
         return self._ask(b"Password:", self._password)
 
     def _password(self, data: bytes) -> Step:
-        password = _text(data)
+        password = decoded(data)
         return _MALFORMED if password is None else self._check(self._user, password)
 
 
@@ -183,13 +199,13 @@ class CramMD5(Mechanism):
     def start(self, initial: bytes | None) -> Step:
         if initial is not None:
             return _MALFORMED
-        self._challenge = _octets(f"<{self._nonce()}@{self._hostname}>")
+        self._challenge = encoded(f"<{self._nonce()}@{self._hostname}>")
         return self._ask(self._challenge, self._first)
 
     def _first(self, data: bytes) -> Step:
         # A user name may hold spaces, a digest never does.
         name, space, digest = data.rpartition(b" ")
-        user = _text(name)
+        user = decoded(name)
         if not space or user is None or not re.fullmatch(rb"[0-9A-Fa-f]{32}", digest):
             return _MALFORMED
         if not user:
@@ -201,14 +217,14 @@ class CramMD5(Mechanism):
             return _REFUSED
         sent = bytes.fromhex(digest.decode("ascii"))
         # RFC 2195 knows no preparation, draft-ietf-sasl-crammd5 asks for it: clients do either.
-        right = any(_equal(sent, self._digest(key)) for key in {found[1], _prepared(found[1])})
+        right = any(equal(sent, self._digest(key)) for key in {found[1], prepared(found[1])})
         return Success(found[0]) if right else _REFUSED
 
     def _digest(self, password: str) -> bytes:
 
         # usedforsecurity=False, or the mechanism is missing on a machine in FIPS mode.
         md5 = functools.partial(hashlib.md5, usedforsecurity=False)
-        return hmac.new(_octets(password), self._challenge, md5).digest()
+        return hmac.new(encoded(password), self._challenge, md5).digest()
 
 
 # The salts of a run: a user keeps one, so that the derived key can be kept, and one that does
@@ -217,7 +233,7 @@ _SALT_KEY = os.urandom(32)
 
 
 def _make_salt(user: str) -> bytes:
-    return _hmac_sha256(_SALT_KEY, _octets(user))[:16]
+    return hmac_sha256(_SALT_KEY, encoded(user))[:16]
 
 
 class ScramSHA256(Mechanism):
@@ -256,8 +272,8 @@ class ScramSHA256(Mechanism):
         self._known_password: str | None = None
 
     def _first(self, data: bytes) -> Step:
-        text = _text(data)
-        gs2 = None if text is None else _gs2_header(text)
+        text = decoded(data)
+        gs2 = None if text is None else gs2_header(text)
         if gs2 is None:
             return _MALFORMED
         self._header, authzid, self._bare = gs2
@@ -265,7 +281,7 @@ class ScramSHA256(Mechanism):
         if self._header.startswith("p=") or ",m=" in f",{self._bare}":
             return _REFUSED
         match = self._CLIENT_FIRST.fullmatch(self._bare)
-        user = match and _sasl_name(match["user"])
+        user = match and sasl_name(match["user"])
         if match is None or user is None:
             return _MALFORMED
         if authzid not in ("", user):
@@ -273,34 +289,34 @@ class ScramSHA256(Mechanism):
         self._user, self._known_password = self._find(user) or (user, None)
         self._salt = self._salt_of(self._user)
         self._full_nonce = match["nonce"] + self._nonce()
-        self._server_first = f"r={self._full_nonce},s={_b64(self._salt)},i={SCRAM_ITERATIONS}"
-        return self._ask(_octets(self._server_first), self._final)
+        self._server_first = f"r={self._full_nonce},s={b64(self._salt)},i={SCRAM_ITERATIONS}"
+        return self._ask(encoded(self._server_first), self._final)
 
     def _final(self, data: bytes) -> Step:
-        match = self._CLIENT_FINAL.fullmatch(_text(data) or "")
+        match = self._CLIENT_FINAL.fullmatch(decoded(data) or "")
         if match is None:
             return _MALFORMED
-        binding, proof = _unb64(match["binding"]), _unb64(match["proof"])
+        binding, proof = unb64(match["binding"]), unb64(match["proof"])
         if binding is None or proof is None:
             return _MALFORMED
-        if binding != _octets(self._header) or match["nonce"] != self._full_nonce:
+        if binding != encoded(self._header) or match["nonce"] != self._full_nonce:
             return _REFUSED
         if ",m=" in match["unproven"]:
             return _REFUSED
         if self._known_password is None or len(proof) != 32:
             return _REFUSED
-        signed = _octets(f"{self._bare},{self._server_first},{match['unproven']}")
-        salted = _salted_password(_prepared(self._known_password), self._salt)
+        signed = encoded(f"{self._bare},{self._server_first},{match['unproven']}")
+        salted = salted_password(prepared(self._known_password), self._salt)
         # RFC 5802 section 3: the proof is the client's key, hidden by a signature.
-        stored_key = _sha256(_hmac_sha256(salted, b"Client Key"))
-        signature = _hmac_sha256(stored_key, signed)
+        stored_key = sha256(hmac_sha256(salted, b"Client Key"))
+        signature = hmac_sha256(stored_key, signed)
         client_key = bytes(a ^ b for a, b in zip(proof, signature, strict=True))
-        if not _equal(_sha256(client_key), stored_key):
+        if not equal(sha256(client_key), stored_key):
             return _REFUSED
-        verifier = _hmac_sha256(_hmac_sha256(salted, b"Server Key"), signed)
+        verifier = hmac_sha256(hmac_sha256(salted, b"Server Key"), signed)
         # RFC 4954 section 4: 235 carries no data, so the verifier is a challenge of its own,
         # and the client's answer to it is empty.
-        return self._ask(_octets(f"v={_b64(verifier)}"), self._verified)
+        return self._ask(encoded(f"v={b64(verifier)}"), self._verified)
 
     def _verified(self, data: bytes) -> Step:
         return _MALFORMED if data else Success(self._user)
@@ -329,8 +345,8 @@ class XOAuth2(_Bearer):
     _error = b'{"status":"401","schemes":"bearer","scope":"smtp"}'
 
     def _first(self, data: bytes) -> Step:
-        pairs = _key_values(_text(data))
-        token = _bearer_token(pairs)
+        pairs = key_values(decoded(data))
+        token = bearer_token(pairs)
         if token is None or "user" not in pairs:
             return _MALFORMED
         return self._authenticate(pairs["user"], token)
@@ -346,14 +362,14 @@ class OAuthBearer(_Bearer):
     _error = b'{"status":"invalid_token","scope":"smtp"}'
 
     def _first(self, data: bytes) -> Step:
-        text = _text(data)
-        gs2 = None if text is None else _gs2_header(text)
+        text = decoded(data)
+        gs2 = None if text is None else gs2_header(text)
         if gs2 is None:
             return _MALFORMED
         header, user, rest = gs2
         if header.startswith("p="):
             return _REFUSED
-        token = _bearer_token(_key_values(rest[1:])) if rest.startswith("\x01") else None
+        token = bearer_token(key_values(rest[1:])) if rest.startswith("\x01") else None
         if token is None:
             return _MALFORMED
         return self._authenticate(user, token) if user else self._whose(token)
@@ -361,7 +377,7 @@ class OAuthBearer(_Bearer):
     def _whose(self, token: str) -> Step:
         if isinstance(self._users, str):
             return Success("")
-        owners = [user for user, known in self._users.items() if user and _same(token, known)]
+        owners = [user for user, known in self._users.items() if user and same(token, known)]
         return self._or_error(Success(owners[0]) if owners else _REFUSED)
 
 
@@ -377,127 +393,3 @@ def offered(names: Sequence[str], users: Users) -> tuple[str, ...]:
     password. Raises KeyError for a name that is not in `MECHANISMS`.
     """
     return tuple(name for name in names if users != "any" or not MECHANISMS[name].needs_password)
-
-
-def saslprep(text: str) -> str | None:
-    """`text` prepared by SASLprep as a stored string, None where that is prohibited (RFC 4013)."""
-    if text.isascii() and text.isprintable():
-        return text
-    import stringprep
-    from unicodedata import ucd_3_2_0  # RFC 3454 is bound to Unicode 3.2
-
-    mapped = "".join(
-        " " if stringprep.in_table_c12(char) else char
-        for char in text
-        if not stringprep.in_table_b1(char)
-    )
-    result = ucd_3_2_0.normalize("NFKC", mapped)
-    prohibited = (
-        stringprep.in_table_a1,
-        stringprep.in_table_c12,
-        stringprep.in_table_c21_c22,
-        stringprep.in_table_c3,
-        stringprep.in_table_c4,
-        stringprep.in_table_c5,
-        stringprep.in_table_c6,
-        stringprep.in_table_c7,
-        stringprep.in_table_c8,
-        stringprep.in_table_c9,
-    )
-    if any(table(char) for char in result for table in prohibited):
-        return None
-    # RFC 3454 section 6: right-to-left text is that from end to end.
-    if any(map(stringprep.in_table_d1, result)) and (
-        any(map(stringprep.in_table_d2, result))
-        or not stringprep.in_table_d1(result[0])
-        or not stringprep.in_table_d1(result[-1])
-    ):
-        return None
-    return result
-
-
-def _prepared(password: str) -> str:
-    # SASLprep refuses what Unicode 3.2 did not know, emoji for one. Clients that have to send
-    # such a password (libpq and those that do no SASLprep) take it as it is.
-    prepared = saslprep(password)
-    return password if prepared is None else prepared
-
-
-def _same(sent: str, known: str) -> bool:
-    return _equal(_octets(_prepared(sent)), _octets(_prepared(known)))
-
-
-def _equal(one: bytes, other: bytes) -> bool:
-    return hmac.compare_digest(one, other)
-
-
-@functools.lru_cache(maxsize=256)
-def _salted_password(password: str, salt: bytes) -> bytes:
-    return hashlib.pbkdf2_hmac("sha256", _octets(password), salt, SCRAM_ITERATIONS)
-
-
-def _sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
-
-
-def _hmac_sha256(key: bytes, data: bytes) -> bytes:
-    return hmac.digest(key, data, "sha256")
-
-
-def _text(data: bytes) -> str | None:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-
-
-def _octets(text: str) -> bytes:
-    # A configured name may hold a lone surrogate, which then simply matches nothing.
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _b64(data: bytes) -> str:
-    return binascii.b2a_base64(data, newline=False).decode("ascii")
-
-
-def _unb64(text: str) -> bytes | None:
-    try:
-        return binascii.a2b_base64(_octets(text), strict_mode=True)
-    except binascii.Error:
-        return None
-
-
-def _gs2_header(text: str) -> tuple[str, str, str] | None:
-    """The GS2 header as it stands, its authorization identity, and what follows it.
-
-    gs2-cbind-flag "," [authzid] "," (RFC 5801 section 4)
-    """
-    match = re.match(r"(?:[ny]|p=[A-Za-z0-9.-]+),(?:a=([^,]+))?,", text)
-    if match is None:
-        return None
-    authzid = "" if match[1] is None else _sasl_name(match[1])
-    return None if authzid is None else (match[0], authzid, text[match.end() :])
-
-
-def _sasl_name(text: str) -> str | None:
-    """A saslname decoded: ``=2C`` and ``=3D`` are its only escapes (RFC 5802 section 5.1)."""
-    if "\0" in text or re.search("=(?!2C|3D)", text):
-        return None
-    return text.replace("=2C", ",").replace("=3D", "=")
-
-
-def _key_values(text: str | None) -> dict[str, str]:
-    """*(key "=" value ^A) ^A (RFC 7628 section 3.1); empty where it is not that, or has a key
-    twice.
-    """
-    if text is None or not re.fullmatch("(?:[A-Za-z]+=[^\x01]*\x01)+\x01", text):
-        return {}
-    pairs = [pair.partition("=") for pair in text[:-2].split("\x01")]
-    found = {key: value for key, _, value in pairs}
-    return found if len(found) == len(pairs) else {}
-
-
-def _bearer_token(pairs: Mapping[str, str]) -> str | None:
-    # The scheme's name is case-insensitive (RFC 9110 section 11.1).
-    match = re.fullmatch("bearer +(.*)", pairs.get("auth", ""), re.IGNORECASE | re.DOTALL)
-    return None if match is None else match[1]

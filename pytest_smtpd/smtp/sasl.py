@@ -1,0 +1,139 @@
+"""What the SASL mechanisms share: prepared texts, encodings, digests, small grammars.
+
+The rule: whatever a client sends gives a value or None, never an exception.
+"""
+
+from __future__ import annotations
+
+import binascii
+import functools
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+
+SCRAM_ITERATIONS = 4096  # the least that RFC 7677 section 4 allows: tests pay for each
+
+
+def saslprep(text: str) -> str | None:
+    """`text` prepared by SASLprep as a stored string, None where that is prohibited (RFC 4013)."""
+    if text.isascii() and text.isprintable():
+        return text
+    import stringprep
+    from unicodedata import ucd_3_2_0  # RFC 3454 is bound to Unicode 3.2
+
+    mapped = "".join(
+        " " if stringprep.in_table_c12(char) else char
+        for char in text
+        if not stringprep.in_table_b1(char)
+    )
+    result = ucd_3_2_0.normalize("NFKC", mapped)
+    prohibited = (
+        stringprep.in_table_a1,
+        stringprep.in_table_c12,
+        stringprep.in_table_c21_c22,
+        stringprep.in_table_c3,
+        stringprep.in_table_c4,
+        stringprep.in_table_c5,
+        stringprep.in_table_c6,
+        stringprep.in_table_c7,
+        stringprep.in_table_c8,
+        stringprep.in_table_c9,
+    )
+    if any(table(char) for char in result for table in prohibited):
+        return None
+    # RFC 3454 section 6: right-to-left text is that from end to end.
+    if any(map(stringprep.in_table_d1, result)) and (
+        any(map(stringprep.in_table_d2, result))
+        or not stringprep.in_table_d1(result[0])
+        or not stringprep.in_table_d1(result[-1])
+    ):
+        return None
+    return result
+
+
+def prepared(password: str) -> str:
+    # SASLprep refuses what Unicode 3.2 did not know, emoji for one. Clients that have to send
+    # such a password (libpq and those that do no SASLprep) take it as it is.
+    prepared = saslprep(password)
+    return password if prepared is None else prepared
+
+
+def same(sent: str, known: str) -> bool:
+    return equal(encoded(prepared(sent)), encoded(prepared(known)))
+
+
+def equal(one: bytes, other: bytes) -> bool:
+    return hmac.compare_digest(one, other)
+
+
+@functools.lru_cache(maxsize=256)
+def salted_password(password: str, salt: bytes) -> bytes:
+    return hashlib.pbkdf2_hmac("sha256", encoded(password), salt, SCRAM_ITERATIONS)
+
+
+def sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def hmac_sha256(key: bytes, data: bytes) -> bytes:
+    return hmac.digest(key, data, "sha256")
+
+
+def decoded(data: bytes) -> str | None:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def encoded(text: str) -> bytes:
+    # A configured name may hold a lone surrogate, which then simply matches nothing.
+    return text.encode("utf-8", "surrogatepass")
+
+
+def b64(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
+
+
+def unb64(text: str) -> bytes | None:
+    try:
+        return binascii.a2b_base64(encoded(text), strict_mode=True)
+    except binascii.Error:
+        return None
+
+
+def gs2_header(text: str) -> tuple[str, str, str] | None:
+    """The GS2 header as it stands, its authorization identity, and what follows it.
+
+    gs2-cbind-flag "," [authzid] "," (RFC 5801 section 4)
+    """
+    match = re.match(r"(?:[ny]|p=[A-Za-z0-9.-]+),(?:a=([^,]+))?,", text)
+    if match is None:
+        return None
+    authzid = "" if match[1] is None else sasl_name(match[1])
+    return None if authzid is None else (match[0], authzid, text[match.end() :])
+
+
+def sasl_name(text: str) -> str | None:
+    """A saslname decoded: ``=2C`` and ``=3D`` are its only escapes (RFC 5802 section 5.1)."""
+    if "\0" in text or re.search("=(?!2C|3D)", text):
+        return None
+    return text.replace("=2C", ",").replace("=3D", "=")
+
+
+def key_values(text: str | None) -> dict[str, str]:
+    """*(key "=" value ^A) ^A (RFC 7628 section 3.1); empty where it is not that, or has a key
+    twice.
+    """
+    if text is None or not re.fullmatch("(?:[A-Za-z]+=[^\x01]*\x01)+\x01", text):
+        return {}
+    pairs = [pair.partition("=") for pair in text[:-2].split("\x01")]
+    found = {key: value for key, _, value in pairs}
+    return found if len(found) == len(pairs) else {}
+
+
+def bearer_token(pairs: Mapping[str, str]) -> str | None:
+    # The scheme's name is case-insensitive (RFC 9110 section 11.1).
+    match = re.fullmatch("bearer +(.*)", pairs.get("auth", ""), re.IGNORECASE | re.DOTALL)
+    return None if match is None else match[1]
