@@ -5,6 +5,7 @@ before a block says more about it:
 
     <!-- example: conftest.py -->   the block is that file, for all blocks of its project
     <!-- example: new project -->   what follows shares no file with what stood before
+    <!-- example: needs X, Y -->    skip the project where one of these cannot be imported
     <!-- example: fails with: X --> its tests fail, as the page says, and the output has X
 
 The blocks of a page are one project, one pytest run, unless the page starts a new one.
@@ -12,6 +13,7 @@ The blocks of a page are one project, one pytest run, unless the page starts a n
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -32,6 +34,7 @@ _ITEM = re.compile(
 )
 _DEFINES_TESTS = re.compile(r"^(async )?def test_|^class Test", re.MULTILINE)
 _FAILS = "fails with: "
+_NEEDS = "needs "
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Project:
     failing: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     scripts: dict[str, str] = field(default_factory=dict)
+    needs: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.tests or self.failing or self.scripts)
@@ -62,6 +66,9 @@ def read_projects(page: Path) -> list[Project]:
             marker = match["marker"]
             if marker == "new project":
                 projects.append(Project(f"{name}:{line}"))
+                marker = ""
+            elif marker.startswith(_NEEDS):
+                projects[-1].needs += marker.removeprefix(_NEEDS).split(", ")
                 marker = ""
             continue
         project, block = projects[-1], match["text"]
@@ -88,6 +95,9 @@ PROJECTS = [project for page in PAGES for project in read_projects(page)]
 def test_the_examples_run(
     project: Project, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    missing = [module for module in project.needs if importlib.util.find_spec(module) is None]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
     for name, text in {**project.files, **project.tests, **project.failing}.items():
         path = pytester.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
