@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                 dest=f"smtpd_{option.name}",
                 default=None,
                 metavar=option.name.upper(),
-                help="==SUPPRESS==" if hidden else option.help.replace("%", "%%"),
+                help=argparse.SUPPRESS if hidden else option.help.replace("%", "%%"),
                 **_argument(option),
             )
     parser.addini(
