@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NoReturn
 
 CERTIFICATES = ("valid", "expired", "not-yet-valid", "wrong-host", "untrusted")
@@ -82,14 +83,18 @@ def socket_path(value: object) -> object:
         return None
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         wanted("a path is wanted")
-    return os.fspath(value)
+    return text(os.fspath(value))
 
 
 def rules(*, hosts: bool = False) -> Callable[[object], object]:
     def check(value: object) -> object:
         from .rejection import compile_rules
 
-        if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        if isinstance(value, Mapping):
+            value = MappingProxyType(
+                dict(value)
+            )  # what is frozen must not change with the original
+        elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
             value = tuple(value)
         try:
             compile_rules(value, hosts=hosts)  # type: ignore[arg-type]
@@ -142,8 +147,20 @@ def ssl_context(value: object) -> object:
     return value
 
 
-class Users(dict[str, str]):
-    """User names and passwords; shown without the passwords."""
+class Users(Mapping[str, str]):
+    """User names and passwords; frozen, and shown without the passwords."""
+
+    def __init__(self, passwords: Mapping[str, str]) -> None:
+        self._passwords = dict(passwords)
+
+    def __getitem__(self, user: str) -> str:
+        return self._passwords[user]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._passwords)
+
+    def __len__(self) -> int:
+        return len(self._passwords)
 
     def __repr__(self) -> str:
         return "{" + ", ".join(f"{user!r}: '***'" for user in self) + "}"
@@ -187,7 +204,7 @@ def codes(value: object) -> object:
     for code in codes:
         if code not in VIOLATIONS and code not in PROBLEMS:
             known = [*VIOLATIONS, *PROBLEMS]
-            wanted(f"{code!r} is no code of a violation or problem", code, known)
+            wanted(f"{code!r} is none of {', '.join(known)}", code, known)
     return codes
 
 

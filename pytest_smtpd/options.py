@@ -102,7 +102,8 @@ class _Frozen:
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"Options are frozen: Server.configure({name}=...) makes new ones")
 
-    __delattr__ = __setattr__  # type: ignore[assignment]
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"Options are frozen: Server.configure({name}=None) makes new ones")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Options) and self.__dict__ == other.__dict__

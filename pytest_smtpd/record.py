@@ -23,7 +23,8 @@ MAX_VIOLATIONS = 100  # of one code in a session
 _HEAD = MAX_EXCHANGES // 2
 _TAIL = MAX_EXCHANGES - _HEAD - 1  # one entry says how many were left out
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Also what ends a line elsewhere, or turns the direction of writing
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 logger = logging.getLogger("pytest_smtpd")
 
@@ -214,9 +215,9 @@ class SessionRecord:
             _, who, line = self._shown(*entry)
             logger.debug("%s %s: %s", _address(self.peer), who, line)
 
-    def continued(self) -> SessionRecord:
+    def continued(self, mask: Mask) -> SessionRecord:
         """For the server: a record of the same connection, from now on."""
-        record = SessionRecord(self.peer, self._mask)
+        record = SessionRecord(self.peer, mask)
         record.helo, record.tls, record.user = self.helo, self.tls, self.user
         return record
 

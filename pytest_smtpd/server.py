@@ -7,7 +7,7 @@ import os
 import secrets
 import threading
 import warnings
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Iterable, MutableSequence, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,7 @@ class Server:
         self._draining: list[Service] = []
         self._address: tuple[str, int] | str | None = None
         self._port = 0  # the one to take again after a stop
+        self._implicit_tls = False
         self._unix: tuple[str, tuple[int, int] | None] | None = None
         self._pid = os.getpid()
         # That mail may have gone to by mistake, and how much had come there before
@@ -108,11 +109,13 @@ class Server:
         config = self._config
         if config.unix_socket is not None:
             listener = listen_unix(config.unix_socket)
-            self._unix = (config.unix_socket, identity(config.unix_socket))
+            path = os.path.abspath(config.unix_socket)  # the test may go elsewhere
+            self._unix = (path, identity(path))
             self._address = config.unix_socket
             return [listener]
         listeners = listen(config.host, config.port or self._port)
         self._port = listeners[0].getsockname()[1]
+        self._implicit_tls = config.tls == "implicit"
         self._address = (_ALL_INTERFACES.get(config.host, config.host), self._port)
         return listeners
 
@@ -218,7 +221,7 @@ class Server:
         """
         if isinstance(self.address, str):
             return f"smtp+unix://{self.address}"
-        scheme = "smtps" if self._config.tls == "implicit" else "smtp"
+        scheme = "smtps" if self._implicit_tls else "smtp"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}:{self.port}"
 
@@ -304,6 +307,11 @@ class Server:
         """The live list of faults: append, remove, clear. The same object for the server's life."""
         return self._state.faults
 
+    @faults.setter
+    def faults(self, faults: Iterable[Fault]) -> None:
+        if faults is not self._state.faults:  # it is the same after `server.faults += [...]`
+            self._state.faults.replace(faults)
+
     def hits(self, fault: Fault) -> int:
         """How often a fault of the list has acted."""
         return self._state.faults.hits(fault)
@@ -321,7 +329,7 @@ class Server:
             fixed = [name for name in options if name in OPTIONS and not OPTIONS[name].live]
             if fixed and self._service is not None:
                 raise ValueError(f"smtpd option {fixed[0]!r} cannot change while the server runs")
-            if {"port", "host"} & options.keys():
+            if "port" in options:
                 self._port = 0
             self._apply(config, new_faults="faults" in options)
             if "seed" in options:

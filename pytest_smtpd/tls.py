@@ -152,7 +152,9 @@ def _readable(name: _FilePath) -> Path:
         with path.open("rb"):
             return path
     except OSError as error:
-        raise ValueError(f"certificate: cannot read {name}: {error.strerror}") from error
+        raise ValueError(
+            f"smtpd option 'certificate': cannot read {str(name)!r}: {error.strerror}"
+        ) from error
 
 
 # What was made in this run; the lock guards all of it.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .mail.mailbox import Mailbox
 
 if TYPE_CHECKING:
-    from .record import SessionRecord
+    from .record import Mask, SessionRecord
     from .server import Server
 
 MAX_LINES = 60  # of a transcript; a longer one is shortened in the middle
@@ -25,13 +25,17 @@ class Seen:
         self.messages: Mailbox = server.messages
         self.strays: Mailbox = server.strays
         self.sessions: Sequence[SessionRecord] = server.sessions
+        self._mask: Mask | None = None
         self._head: str | None = None
 
     def keep(self) -> None:
         """The server forgets all this now."""
-        self._head = self.head
+        self._head, self._mask = self.head, self.server._state.mask
         self.messages, self.strays = _copy(self.messages), _copy(self.strays)
         self.sessions = list(self.sessions)
+
+    def hide(self, text: str) -> str:
+        return (self._mask or self.server._state.mask).hide(text)
 
     @property
     def head(self) -> str:
@@ -64,11 +68,13 @@ def _server(seen: Seen) -> str:
     sessions = list(seen.sessions)
     if not sessions:
         lines.append("no client has connected")
-    for session in sessions[-MAX_SESSIONS:]:
+    half, left_out = MAX_SESSIONS // 2, len(sessions) - MAX_SESSIONS
+    shown = sessions if left_out <= 0 else [*sessions[:half], *sessions[-half:]]
+    for number, session in enumerate(shown):
+        if left_out > 0 and number == half:
+            lines.append(f"... {left_out} sessions left out ...")
         lines += shortened(str(session).splitlines(), MAX_LINES)
-    if len(sessions) > MAX_SESSIONS:
-        lines.insert(1, f"(the last {MAX_SESSIONS} of {len(sessions)} sessions)")
-    return seen.server._state.mask.hide("\n".join(map(_cut, lines)))
+    return seen.hide("\n".join(map(_cut, lines)))
 
 
 def _seed(server: Server) -> str:

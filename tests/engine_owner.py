@@ -196,7 +196,7 @@ class EngineWire:
         try:
             call()
         except Exception as error:
-            return interpret(error, event.stage, (*subjects(event), "")[0]).reply
+            return interpret(error, event.stage, (*subjects(event), "")[0], "the callback").reply
         return None
 
     def message(self, event: MessageReceived, kept: Sequence[int] | None = None) -> Stored:

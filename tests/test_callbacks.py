@@ -104,7 +104,7 @@ def test_they_are_asked_after_the_rules() -> None:
         (lambda: Reject("450 4.2.1 later"), "450 4.2.1 later"),
         (lambda: Reject(450), "450 4.2.0 Requested mail action not taken: mailbox unavailable"),
         (lambda: Reject(Reply(552, "Full", "5.2.2")), "552 5.2.2 Full"),
-        (lambda: Reject("bad\r\nnews"), "553-5.7.1 bad \n553 5.7.1 news"),
+        (lambda: Reject("bad\r\nnews"), "553-5.7.1 bad\n553 5.7.1 news"),
     ],
 )
 def test_a_reject(make: Any, error: Any, expected: str) -> None:

@@ -299,17 +299,21 @@ def test_a_marker_without_the_fixture_is_a_warning(pytester: pytest.Pytester) ->
             def test_used(smtpd):
                 assert smtpd.config.banner == "x"
 
+            @pytest.mark.smtpd(banner="x")
+            def test_used_by_request(request):
+                assert request.getfixturevalue("smtpd").config.banner == "x"
+
             def test_outer_marker():
                 pass
         """,
     )
     result = run(pytester, "-W", "default")
-    result.assert_outcomes(passed=4, warnings=2)
+    result.assert_outcomes(passed=5, warnings=2)
     said = lines(result)
     for name in ("test_unused", "test_factory_is_not_reached"):
         assert f"::{name} has a marker smtpd and uses no fixture smtpd: no effect" in said
     # where warnings are errors it is one of those tests, and the run goes on
-    run(pytester).assert_outcomes(passed=2, errors=2)
+    run(pytester).assert_outcomes(passed=5, errors=2)
 
 
 def test_the_marker_is_registered_and_explained(pytester: pytest.Pytester) -> None:

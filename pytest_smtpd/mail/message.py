@@ -148,7 +148,7 @@ class Message(EmailMessage):
         if more > 0:
             shown += f" and {more} more"
         line = f"{self.id} {self.sender or '<>'} -> {shown}"
-        text = f"<Message {_printable(line, 300)} {_printable(self.subject, _SHOWN_LENGTH)!r}>"
+        text = f"<Message {_printable(line, 300)} '{_printable(self.subject, _SHOWN_LENGTH)}'>"
         return self._hide(text)
 
     def _hide(self, text: str) -> str:

@@ -12,7 +12,7 @@ from .. import clock  # while time is real
 from ..options import OPTIONS
 from .collection import (
     pytest_collection_modifyitems,
-    pytest_runtest_setup,
+    pytest_runtest_teardown,
     pytest_testnodedown,
 )
 from .fixtures import *  # those of installed frameworks too

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 
+@pytest.hookimpl(trylast=True)  # what others have deselected does not matter
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         rival = _rival(config, item) if uses(item, "smtpd") else None
@@ -31,14 +32,21 @@ def pytest_testnodedown(node: Any) -> None:
         raise pytest.UsageError(text)
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    # Not at collection: where warnings are errors, one test is to fail, not the whole run
-    if not uses(item, "smtpd") and any(mark.name == "smtpd" for mark in item.own_markers):
+asked = pytest.StashKey[bool]()  # the test has asked for `smtpd`, if only while it ran
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Any:
+    # Last of all: where warnings are errors, it is an error of this test and of no other
+    result = yield
+    in_vain = not uses(item, "smtpd") and asked not in item.stash
+    if in_vain and any(mark.name == "smtpd" for mark in item.own_markers):
         item.warn(
             pytest.PytestWarning(
                 f"{item.nodeid} has a marker smtpd and uses no fixture smtpd: no effect"
             )
         )
+    return result
 
 
 def uses(item: pytest.Item, fixture: str) -> bool:
@@ -49,13 +57,16 @@ def _rival(config: pytest.Config, item: pytest.Item) -> str | None:
     """The plugin whose fixture of the same name a test would get, if there is one."""
     found = getattr(item, "_fixtureinfo").name2fixturedefs.get("smtpd")  # noqa: B009
     function = found[-1].func if found else None
+    function = getattr(function, "__func__", function)
     if getattr(function, "__module__", __name__).startswith(__package__):
         return None
     for plugin in config.pluginmanager.get_plugins():
         is_conftest = str(getattr(plugin, "__file__", "")).endswith("conftest.py")
         if is_conftest or getattr(plugin, "__name__", "") == __package__:
             continue
-        if any(_is_of(fixture, function) for fixture in getattr(plugin, "__dict__", {}).values()):
+        places = [plugin, *type(plugin).__mro__]  # a module, or an object of some class
+        fixtures = [each for place in places for each in getattr(place, "__dict__", {}).values()]
+        if any(_is_of(fixture, function) for fixture in fixtures):
             return config.pluginmanager.get_name(plugin)
     return None
 

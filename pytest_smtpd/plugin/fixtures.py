@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ..options import Options, merge
+from .collection import asked
 from .reporting import judge, remember, session_server
 from .settings import base_options, checked, environment_lines, fail, marker_options, scope
 
@@ -29,6 +30,7 @@ def smtpd_options() -> dict[str, object]:
 def smtpd(request: pytest.FixtureRequest, smtpd_options: dict[str, object]) -> Iterator[Server]:
     """A started `pytest_smtpd.Server`, configured by the test's `smtpd` markers."""
     config = request.config
+    request.node.stash[asked] = True
     options = checked(smtpd_options, config.stash[base_options], "smtpd_options")
     given = marker_options(request.node)
     options = checked(given, options, "@pytest.mark.smtpd")
@@ -66,10 +68,13 @@ def _borrowed(request: pytest.FixtureRequest, options: Options) -> Iterator[Serv
         if getattr(options, name) != getattr(usual, name):
             _refuse_address(name, getattr(options, name))
     seen = remember(request.node, "smtpd", server)
+    text = None
     try:
         server._begin_test(options, request.node.nodeid)
-    except (TypeError, ValueError, RuntimeError) as error:
-        fail(str(error))
+    except (ValueError, RuntimeError, OSError) as error:
+        text = str(error)
+    if text is not None:
+        fail(text)
     try:
         with _exported(request.config, server):
             yield server
@@ -150,7 +155,10 @@ def _check_pairs(options: Options) -> None:
     try:
         options.check_pairs()
     except ValueError as error:
-        fail(str(error))
+        text = str(error)
+    else:
+        return
+    fail(text)
 
 
 def _start(node: pytest.Item, options: Options, name: str) -> Server:
@@ -159,9 +167,9 @@ def _start(node: pytest.Item, options: Options, name: str) -> Server:
     remember(node, name, server)
     try:
         return server.start()
-    except RuntimeError as error:  # no trustme
-        fail(str(error))
-        raise
+    except (RuntimeError, ValueError, OSError) as error:  # no trustme, a bad file, a bad address
+        text = str(error)
+    fail(text)
 
 
 if find_spec("django") is not None:

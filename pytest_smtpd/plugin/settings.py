@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -158,7 +158,7 @@ def _among(mark: object, marks: Any) -> bool:
     return any(mark is getattr(each, "mark", each) for each in marks)
 
 
-def fail(text: str) -> None:
+def fail(text: str) -> NoReturn:
     pytest.fail(text, pytrace=False)
 
 
@@ -168,4 +168,5 @@ def checked(given: Mapping[str, object], base: Options, source: str) -> Options:
     try:
         return merge(given, base)
     except (TypeError, ValueError) as error:
-        pytest.fail(f"{source}: {error}", pytrace=False)
+        text = f"{source}: {error}"
+    fail(text)

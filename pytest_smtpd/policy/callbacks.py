@@ -41,7 +41,7 @@ class Raised:
     outcome: BaseException | None = None  # ends the test
 
 
-def interpret(error: BaseException, stage: str, subject: str = "") -> Raised:
+def interpret(error: BaseException, stage: str, subject: str, callback: str) -> Raised:
     """A `Reject` says its own; an assertion, `pytest.fail` or `pytest.skip` end the test."""
     if isinstance(error, Reject):
         if error.text is not None:
@@ -49,10 +49,9 @@ def interpret(error: BaseException, stage: str, subject: str = "") -> Raised:
         return Raised(error.reply or default_refusal(stage, subject))
     if isinstance(error, _outcomes()):
         return Raised(replies.CALLBACK_ENDED_TEST, outcome=error)
-    name = {"connect": "validate_host", "mail": "validate_sender", "rcpt": "validate_recipient"}
     text = "".join(traceback.format_exception(error)).rstrip()
     warning = CallbackWarning(
-        f"smtpd callback {name.get(stage, 'deliver')} raised {type(error).__name__}; "
+        f"smtpd callback {callback} raised {type(error).__name__}; "
         f"the client was refused with the default reply\n{text}"
     )
     return Raised(default_refusal(stage, subject), warning=warning)
@@ -148,6 +147,7 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._loop.set_debug(False)  # or slow callbacks would be logged under -X dev
         self._loop.time = monotonic  # type: ignore[method-assign]  # frozen time stops no sleep
         self.thread = threading.Thread(target=self._run, name="smtpd-callback-loop", daemon=True)
         self.thread.start()

@@ -84,7 +84,9 @@ class FaultList(MutableSequence[Fault]):
     def hits(self, fault: Fault) -> int:
         """How often this fault has acted, summed over its places in the list."""
         with self._lock:
-            return sum(entry.hits for entry in self._entries if entry.fault == fault)
+            same = [entry for entry in self._entries if entry.fault is fault]
+            equal = [entry for entry in self._entries if entry.fault == fault]
+            return sum(entry.hits for entry in same or equal)
 
     def acting(self, stage: str, subjects: Sequence[str], session: object) -> list[Fault]:
         """The faults that act on this command: those that let others act, and one that decides."""
@@ -157,6 +159,13 @@ class FaultList(MutableSequence[Fault]):
     def __delitem__(self, index: int | slice) -> None:
         with self._lock:
             del self._entries[index]
+
+    def remove(self, value: Fault) -> None:
+        """Takes out this very fault, or else the first that is equal to it."""
+        with self._lock:
+            faults = [entry.fault for entry in self._entries]
+            places = [n for n, fault in enumerate(faults) if fault is value]
+            del self._entries[places[0] if places else faults.index(value)]
 
     def insert(self, index: int, value: Fault) -> None:
         """Puts a fault in front of that index, its counters at zero."""

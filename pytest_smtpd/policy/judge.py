@@ -45,6 +45,12 @@ class Judge:
             "mail": options.validate_sender,
             "rcpt": options.validate_recipient,
         }
+        self.callback_names = {
+            "connect": "validate_host",
+            "mail": "validate_sender",
+            "rcpt": "validate_recipient",
+            "message": "deliver_mime" if options.deliver_mime else "deliver",
+        }
         self._deliver = options.deliver
         self._deliver_mime = options.deliver_mime
         # Stages at which code of the test's runs: a callback, or a callable among the patterns
@@ -109,7 +115,7 @@ def default_refusal(stage: str, subject: str = "", text: str | None = None) -> R
     """The refusal of a stage, with the text of a `Reject` if it has one."""
     reply = DEFAULT_REFUSALS[stage]
     if stage == "connect":
-        return fill(reply, reason=text or f"host {subject} rejected")
+        return fill(reply, reason=text or f"host {subject or 'without an address'} rejected")
     return reply if text is None else reply.with_text(text)
 
 

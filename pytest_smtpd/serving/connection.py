@@ -7,6 +7,7 @@ Without faults and callbacks each event is decided on the spot; where one has to
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import sys
@@ -42,7 +43,8 @@ _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 class Connection(asyncio.BufferedProtocol):
     """A protocol for asyncio; it lives in the loop of one `Service`."""
 
-    def __init__(self, service: Service, record: SessionRecord) -> None:
+    def __init__(self, service: Service, record: SessionRecord, spoke: bool) -> None:
+        """`spoke` says that the client has sent something already."""
         self.record = record
         self._service = service
         self.state = service.state
@@ -61,12 +63,14 @@ class Connection(asyncio.BufferedProtocol):
         self._read_paused = False
         self._scheduled = False
         self._throttled = False
+        self._spoke = spoke
         self.stalled = False
         self.held = False  # a fault waits, and for nothing that comes by itself
         self._epoch = service.state.epoch
         self.eof = False
         self._closing = False
         self._lost = False
+        self._reset = False  # closed by a TCP reset
         self._content_seen = -1
         self.unsent = b""  # of a split reply
 
@@ -78,6 +82,8 @@ class Connection(asyncio.BufferedProtocol):
         self._note_tls()
         if self.record.tls is not None:
             self.session.tls_established()
+        if self._spoke:
+            self.session.talks_early()
         self.session.connect(self.record.peer[0])
         self._watch_silence()
         self._pump()
@@ -114,7 +120,7 @@ class Connection(asyncio.BufferedProtocol):
     def _renew_record(self) -> None:
         """A connection that outlives its test is another session for the next one."""
         self._epoch = self.state.epoch
-        self.record = self.record.continued()
+        self.record = self.record.continued(self.state.mask)
         self.session.journal = self.record
         self.state.sessions.append(self.record)
 
@@ -138,6 +144,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._lost:
             return
         self._lost = True
+        connected = None if self.transport is None else self.transport.get_extra_info("socket")
+        if connected is not None and not self._reset:
+            with contextlib.suppress(OSError):
+                # a forked child has the socket too: closing alone would tell the client nothing
+                connected.shutdown(socket.SHUT_RDWR)
         self._service.activity += 1
         self._service.connections.discard(self)
         if self._silence is not None:
@@ -264,6 +275,7 @@ class Connection(asyncio.BufferedProtocol):
         if transport is None:
             return
         if reset:
+            self._reset = True
             transport.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, _RESET
             )
@@ -427,6 +439,7 @@ def note_failed_handshake(record: SessionRecord, error: OSError) -> None:
     record.client(f"(TLS handshake failed: {reason})".encode())
     if reason in _PLAIN_TEXT:
         record.violation("plain-on-tls-port")
+        record.ends("server")
     # asyncio's word for its time-out; everything else is the client's doing
     record.ends("timeout" if isinstance(error, ConnectionAbortedError) else "client")
 

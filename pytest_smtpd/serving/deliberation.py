@@ -107,7 +107,9 @@ class Deliberation:
         return found[0]
 
     def _interpret(self, error: BaseException, event: Event) -> Reply:
-        raised = interpret(error, event.stage, (*_subjects(event), "")[0])
+        subject, *_ = (*_subjects(event), "")
+        callback = self._state.judge.callback_names[event.stage]
+        raised = interpret(error, event.stage, subject, callback)
         if raised.warning is not None or raised.outcome is not None:
             self._state.raised.append(raised)
         return raised.reply

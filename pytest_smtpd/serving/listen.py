@@ -105,13 +105,13 @@ def listen_unix(path: str) -> socket.socket:
     except OSError as error:
         listener.close()
         text = f"cannot listen on {path}: {error.strerror or error}"
-        raise OSError(error.errno, text) from None
+        raise OSError(error.errno or errno.ENAMETOOLONG, text) from None
     return listener
 
 
 def _remove_stale(path: str, family: int) -> None:
     try:
-        mode = os.stat(path).st_mode
+        mode = os.lstat(path).st_mode  # a link is a file of somebody's, too
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):

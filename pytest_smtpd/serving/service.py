@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..clock import monotonic
-from ..record import SessionRecord
+from ..record import EndedBy, SessionRecord
 from .connection import SHUTDOWN_TIMEOUT, Connection, note_failed_handshake
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Service:
         self._waiting: dict[socket.socket, SessionRecord] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.closed = threading.Event()  # nobody can connect any more
+        self._ended = False  # the loop has been told to stop
         self._deadline = 0.0
         self._thread = threading.Thread(target=self._run, name="smtpd", daemon=True)
 
@@ -142,20 +143,18 @@ class Service:
             if self._implicit_tls:
                 self._await_first_octet(client, record)
             else:
-                if _has_spoken(client):
-                    record.violation("early-talker")
-                self._serve(client, record)
+                self._serve(client, record, spoke=_has_spoken(client))
 
     def _accept_again(self, listener: socket.socket) -> None:
         if listener in self._listeners:
             self.loop.add_reader(listener, self._accept, listener)
 
-    def _serve(self, client: socket.socket, record: SessionRecord) -> None:
-        task = self.loop.create_task(self._connect(client, record))
+    def _serve(self, client: socket.socket, record: SessionRecord, spoke: bool = False) -> None:
+        task = self.loop.create_task(self._connect(client, record, spoke))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _connect(self, client: socket.socket, record: SessionRecord) -> None:
+    async def _connect(self, client: socket.socket, record: SessionRecord, spoke: bool) -> None:
         tls: dict[str, Any] = {}
         if self._implicit_tls:
             tls = {
@@ -164,7 +163,9 @@ class Service:
                 "ssl_shutdown_timeout": SHUTDOWN_TIMEOUT,
             }
         try:
-            await self.loop.connect_accepted_socket(lambda: Connection(self, record), client, **tls)
+            await self.loop.connect_accepted_socket(
+                lambda: Connection(self, record, spoke), client, **tls
+            )
         except OSError as error:
             client.close()
             note_failed_handshake(record, error)
@@ -177,7 +178,8 @@ class Service:
     def _await_first_octet(self, client: socket.socket, record: SessionRecord) -> None:
         # The handshake must not start before it is sure that the client wants one: asyncio would
         # wait out its time-out with a client that waits for our greeting
-        timer = self.loop.call_later(FIRST_OCTET_TIMEOUT, self._refuse_plain, client, record)
+        patience = min(FIRST_OCTET_TIMEOUT, self.state.options.timeout)
+        timer = self.loop.call_later(patience, self._refuse_plain, client, record, "timeout")
 
         def first_octet() -> None:
             timer.cancel()
@@ -192,18 +194,17 @@ class Service:
             else:
                 if octets:
                     record.client(octets.partition(b"\r\n")[0])
-                self._refuse_plain(client, record, spoke=bool(octets))
+                self._refuse_plain(client, record, "server" if octets else "client")
 
         self._waiting[client] = record
         self.loop.add_reader(client, first_octet)
 
-    def _refuse_plain(
-        self, client: socket.socket, record: SessionRecord, spoke: bool = True
-    ) -> None:
+    def _refuse_plain(self, client: socket.socket, record: SessionRecord, ended: EndedBy) -> None:
+        """Hangs up on a client that begins no handshake; one that has just gone is not to blame."""
         self._forget(client).close()
-        if spoke:
+        if ended != "client":
             record.violation("plain-on-tls-port")
-        record.ends("server" if spoke else "client")
+        record.ends(ended)
         record.closed()
 
     def _forget(self, client: socket.socket) -> socket.socket:
@@ -263,12 +264,18 @@ class Service:
         if self.connections or self._waiting or self._tasks:
             self.loop.call_later(0.02, self._drain)
         else:
-            self.loop.stop()
+            self._end()
 
     def _finish(self) -> None:
         if self.connections and monotonic() < self._deadline:
             self.loop.call_later(0.002, self._finish)
         else:
+            self._end()
+
+    def _end(self) -> None:
+        # Once: a second stop may still be on its way when the loop is being wound up
+        if not self._ended:
+            self._ended = True
             self.loop.stop()
 
 

@@ -34,8 +34,8 @@ class State:
         self.faults = FaultList()
         self.callbacks = Callbacks()
         self.mask = Mask()
-        self.messages = Mailbox("messages", hints, self.mask.hide)
-        self.strays = Mailbox("strays", hide=self.mask.hide)
+        self.messages = Mailbox("messages", hints, self.hide)
+        self.strays = Mailbox("strays", hide=self.hide)
         self.sessions: list[SessionRecord] = []
         self.epoch = 0  # grows with each test: a message belongs to that of its MAIL command
         self.raised: list[Raised] = []  # by callbacks, to be shown when the server stops
@@ -47,13 +47,23 @@ class State:
     def use(self, options: Options) -> None:
         """Puts other options in force, for the next command of every session."""
         profile, judge = Profile(options, date=local_date), Judge(options)
-        if options.users not in (None, "any"):
-            self.mask.add(options.users)  # type: ignore[arg-type]
         self.profile, self.judge, self.options = profile, judge, options
+        self._learn_secrets()
+
+    def _learn_secrets(self) -> None:
+        users = self.options.users
+        if users is not None and users != "any":
+            self.mask.add(users)
+
+    def hide(self, text: str) -> str:
+        """The text with the passwords masked that this test has configured."""
+        return self.mask.hide(text)
 
     def begin_test(self) -> None:
         """What comes from now on belongs to another test."""
         self.epoch += 1
+        self.mask = Mask()  # the records of the last test keep theirs
+        self._learn_secrets()
         self.messages._remove_all()
         self.strays._remove_all()
         self.sessions.clear()

@@ -75,7 +75,7 @@ _WHY: dict[tuple[str, Phase], str] = {
 
 _WHY_PHASE: dict[Phase, str] = {
     Phase.REFUSED: "access denied, QUIT is all that is left",
-    Phase.START: "EHLO or HELO first",
+    Phase.START: "EHLO, HELO or LHLO first",
     Phase.CHUNKS: "BDAT under way",
 }
 

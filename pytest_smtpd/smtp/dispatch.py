@@ -34,6 +34,7 @@ def dispatch(session: Session, line: bytes) -> Event | None:
     """
     if session.login is not None and session.login_started:
         session.journal.client(b"***")
+        _note_cleartext(session, session.login.cleartext)
         take_turn(session, session.login.respond(line.rstrip(b" ")))
         return None
     if len(line) > MAX_LINE:
@@ -55,14 +56,18 @@ def dispatch(session: Session, line: bytes) -> Event | None:
         and "PIPELINING" in session.profile.extensions
     )
     if session.input and not session.in_group and verb != "STARTTLS":
-        session.journal.violation("pipelining")
+        session.blame("pipelining")
+    # RFC 6531 section 3.3: in MAIL and RCPT it is their own parameter that decides
+    if verb not in ("MAIL", "RCPT") and not line.isascii() and not argument.endswith(b" SMTPUTF8"):
+        session.blame("non-ascii-command")
     if len(line) + 2 > MAX_COMMAND + _EXTRA_OCTETS.get(verb, 0):
         session.journal.violation("long-command")
     argument = argument.strip(b" ")
     obstacle = _obstacle(session, verb, command)
     if obstacle is None:
         return _HANDLERS[verb](session, argument)
-    if verb == "BDAT":  # its chunk comes all the same (RFC 3030 section 2)
+    if verb == "BDAT" and "CHUNKING" in session.profile.extensions:
+        # its chunk comes all the same (RFC 3030 section 2)
         session.input.skip(grammar.chunk(argument)[0])
     session.refused = True
     session.send(obstacle)
@@ -85,7 +90,8 @@ def _obstacle(session: Session, verb: str, command: Command | None) -> Reply | N
         if verb in UNIMPLEMENTED:
             return replies.NOT_IMPLEMENTED
         http = verb in ("GET", "POST", "PUT", "CONNECT", "OPTIONS", "PRI")
-        session.journal.violation("http" if http else "unknown-command")
+        session.blame("http" if http else "unknown-command")
+        session.misled = session.misled or http  # its headers need no word each
         return replies.UNKNOWN_COMMAND
     if verb == "EHLO" and not profile.extensions:
         return replies.NOT_IMPLEMENTED  # RFC 5321 section 4.1.1.1: the client tries HELO now
@@ -99,7 +105,7 @@ def _obstacle(session: Session, verb: str, command: Command | None) -> Reply | N
     if session.phase not in command.phases:
         if not session.refused:
             early = session.phase is Phase.START
-            session.journal.violation("no-ehlo" if early else "bad-sequence")
+            session.blame("no-ehlo" if early else "bad-sequence")
         return fill(replies.OUT_OF_ORDER, why=why_not(verb, session.phase))
     return None
 
@@ -117,15 +123,18 @@ def _starttls(session: Session, argument: bytes) -> Event | None:
 
 def _auth(session: Session, argument: bytes) -> Event | None:
     from . import login
+    from .auth import MECHANISMS
 
     word, _, initial = argument.partition(b" ")
+    mechanism = word.upper().decode("ascii", "replace")
+    if initial and mechanism in MECHANISMS:
+        _note_cleartext(session, MECHANISMS[mechanism].cleartext)
     if session.user is not None:
         return _reply(session, fill(replies.OUT_OF_ORDER, why="already authenticated"))
     if session.profile.auth_requires_tls and not session.tls:
         return _reply(session, replies.AUTH_NEEDS_TLS)
     if not word:
         raise grammar.syntax("AUTH")
-    mechanism = word.upper().decode("ascii", "replace")
     if mechanism not in session.profile.mechanisms:
         return _reply(session, replies.UNKNOWN_MECHANISM)
     try:
@@ -134,6 +143,12 @@ def _auth(session: Session, argument: bytes) -> Event | None:
         raise Malformed(replies.BAD_BASE64) from None
     session.login, session.login_started = login.Login(mechanism, response, session.profile), False
     return Auth(mechanism)
+
+
+def _note_cleartext(session: Session, cleartext: bool) -> None:
+    # RFC 4954 section 4: not where the client could have encrypted it
+    if cleartext and not session.tls and "STARTTLS" in session.profile.extensions:
+        session.blame("cleartext-password")
 
 
 def take_turn(session: Session, turn: Turn) -> None:
@@ -216,6 +231,7 @@ def _noop(session: Session, argument: bytes) -> Event:
 
 def _quit(session: Session, argument: bytes) -> Event:
     grammar.no_argument(argument, "QUIT")
+    session.said_quit = True
     return Quit()
 
 

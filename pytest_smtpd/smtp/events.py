@@ -89,6 +89,14 @@ class Data:
 
 
 @dataclass(slots=True)
+class ChunkReceived:
+    """A BDAT chunk that is not the last one came, so many octets; no fault or rule is about it."""
+
+    octets: int
+    stage: ClassVar[str] = "chunk"
+
+
+@dataclass(slots=True)
 class MessageReceived:
     """The final dot, or the last BDAT chunk, came: this is the whole message."""
 
@@ -119,7 +127,18 @@ class Quit:
 
 
 Event = (
-    Connected | Hello | StartTLS | Auth | Mail | Rcpt | Data | MessageReceived | Rset | Noop | Quit
+    Connected
+    | Hello
+    | StartTLS
+    | Auth
+    | Mail
+    | Rcpt
+    | Data
+    | ChunkReceived
+    | MessageReceived
+    | Rset
+    | Noop
+    | Quit
 )
 
 STAGES: tuple[str, ...] = (

@@ -61,7 +61,10 @@ class Reply:
         if isinstance(value, int) and not isinstance(value, bool):
             return _usual(value)
         if isinstance(value, str) and (written := _WRITTEN.fullmatch(value.strip())):
-            code, text = int(written[1]), written[2]
+            code, text = int(written[1]), (written[2] or "").replace("\r\n", "\n")
+            enhanced = _ENHANCED.match(text)
+            if enhanced and enhanced[0][0] != written[1][0]:
+                raise ValueError(f"{value!r}: the enhanced status code is of another class")
             return cls(code, text) if text else _usual(code)
         raise ValueError(
             f"{value!r} is no SMTP reply: a code (450), a text that begins with one "
@@ -75,7 +78,8 @@ class Reply:
 
     def with_text(self, text: str) -> Reply:
         """The same reply with another text; control characters in it become spaces."""
-        return Reply(self.code, _CONTROL.sub(" ", text), self.enhanced)
+        text = _CONTROL.sub(" ", text.replace("\r\n", "\n"))
+        return Reply(self.code, text, self.enhanced)
 
     def encode(self, *, enhanced: bool, utf8: bool) -> bytes:
         """The reply's octets: every line at most 512 octets, ended by CRLF."""

@@ -17,6 +17,7 @@ from .content import ChunkReader, DataReader, violations_in
 from .dispatch import dispatch, take_turn
 from .events import (
     Auth,
+    ChunkReceived,
     Connected,
     Data,
     Event,
@@ -74,11 +75,15 @@ class Session:
         self.tls_due = False  # send what is due, shake hands, then call `tls_established`
         self._event: Event | None = None  # what waits for its verdict
         self._output: list[bytes] = []
+        self._talked_early = False
         self._content: DataReader | ChunkReader | None = None  # what now takes the octets
         self._content_ended = False
         # What the reading of lines (`dispatch`) has to remember
         self.input = LineBuffer()
         self.commands = 0
+        self.said_quit = False
+        # The owner said something else than a reply: what comes of that is not the client's fault
+        self.misled = False
         self.esmtp = False  # greeted with EHLO or LHLO
         self.utf8 = False  # MAIL had SMTPUTF8
         self.in_group = False  # more may follow the present command at once
@@ -100,10 +105,22 @@ class Session:
             self._feed(data)
         else:
             if self._event is not None and not self.in_group and data[:2] != _CLIENT_HELLO:
-                self.journal.violation(
-                    "early-talker" if self.phase is Phase.CONNECT else "pipelining"
-                )
+                if self.phase is Phase.CONNECT:
+                    self.talks_early()
+                else:
+                    self.blame("pipelining")
             self.input.feed(data)
+
+    def talks_early(self) -> None:
+        """The client has not waited for the greeting."""
+        if not self._talked_early:
+            self._talked_early = True
+            self.journal.violation("early-talker")
+
+    def blame(self, code: str) -> None:
+        """Records a violation, unless the client was misled."""
+        if not self.misled:
+            self.journal.violation(code)
 
     def bytes_to_send(self) -> bytes:
         """What is due to the client now, once."""
@@ -169,10 +186,9 @@ class Session:
             assert self.login is not None
             assert reply is None or isinstance(reply, Reply)
             self.login_started = True
-            if self.login.cleartext and "STARTTLS" in self.profile.extensions and not self.tls:
-                self.journal.violation("cleartext-password")
             take_turn(self, self.login.start(reply))
             return
+        self.misled = False
         usual = self._take_effect(event)
         self._send_all(usual if reply is None else reply)
 
@@ -191,6 +207,7 @@ class Session:
         if isinstance(event, Connected):
             self.phase = Phase.START
         self._undo(event)
+        self.misled = True
 
     def close(self, reply: Reply) -> None:
         """Ends the session from the server's side; whatever waits is dropped."""
@@ -204,8 +221,10 @@ class Session:
         if self.closing:
             return
         self.closing = True
-        if self.commands:
+        if self.commands and not self.said_quit:
             self.journal.violation("no-quit")
+        if self._content is not None:
+            self.journal.content(self._content.size)
         if self._content is not None or self.chunks is not None:
             self.journal.violation("unfinished-message")
 
@@ -246,6 +265,8 @@ class Session:
                 return replies.START_DATA
             case MessageReceived() | Rset():
                 self._reset()
+            case ChunkReceived(octets):
+                return fill(replies.CHUNK_OK, octets=str(octets))
             case Connected():
                 self.phase = Phase.START
                 return self.profile.greeting()
@@ -309,11 +330,12 @@ class Session:
         if isinstance(reader, ChunkReader):
             self.journal.content(reader.chunk_size)
             if not reader.last and not reader.over:
-                self.send(fill(replies.CHUNK_OK, octets=str(reader.chunk_size)))
-                return None
+                return ChunkReceived(reader.chunk_size)
         else:
             self.journal.content(reader.size)
             self.in_group = "PIPELINING" in self.profile.extensions and self.esmtp
+            if self.input and not self.in_group:
+                self.blame("pipelining")
         declared = transaction.mail_parameters.get("SIZE")
         # smtplib counts before it adds a missing final CRLF
         if declared and 0 < int(declared) < reader.size - len(b"\r\n"):

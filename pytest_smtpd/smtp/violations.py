@@ -58,7 +58,9 @@ VIOLATIONS: dict[str, Violation] = {
             "tls-on-plain-port", "spoke TLS to a port that speaks plain SMTP", "RFC 8314 3.3"
         ),
         Violation(
-            "plain-on-tls-port", "spoke plain text to a port that speaks TLS", "RFC 8314 3.3"
+            "plain-on-tls-port",
+            "spoke plain text to a port that speaks TLS, or waited for it to speak",
+            "RFC 8314 3.3",
         ),
         Violation(
             "starttls-injection",
