@@ -95,7 +95,7 @@ class _Frozen:
         __tracebackhide__ = True
         for name, value in given.items():
             if name not in OPTIONS:
-                raise _unknown(name)
+                raise unknown(name)
             if value is not OPTIONS[name].default:
                 self.__dict__[name] = _checked(OPTIONS[name], value)
 
@@ -332,7 +332,8 @@ def _checked(option: Option, value: object) -> object:
         raise ValueError(text) from None
 
 
-def _unknown(name: str) -> TypeError:
+def unknown(name: str) -> TypeError:
+    """The error for an option that does not exist, with the nearest one that does."""
     from .patterns import nearest
 
     return TypeError(f"unknown smtpd option {name!r}{nearest(name, OPTIONS)}")
@@ -362,7 +363,7 @@ def merge(
     for given_name, value in given.items():
         name = _ALIASES.get(given_name, given_name)
         if name not in OPTIONS:
-            raise _unknown(given_name)
+            raise unknown(given_name)
         values.pop(name, None)
         if value is None and (restore or not OPTIONS[name].no_limit):
             continue

@@ -233,3 +233,32 @@ def test_a_wrong_value_is_a_usage_error(
     assert "servers started" not in lines(result)
     if "users" in ini:
         assert "'secret'" not in lines(result)
+
+
+@pytest.mark.parametrize(
+    ("ini", "arguments", "said"),
+    [
+        (
+            "smtpd_reject_sendr = x",
+            (),
+            "ini smtpd_reject_sendr: unknown smtpd option 'reject_sendr' "
+            "(did you mean 'reject_sender'?)",
+        ),
+        (
+            "",
+            ("--smtpd-reject-sendr=x",),
+            "--smtpd-reject-sendr: unknown smtpd option 'reject_sendr' "
+            "(did you mean 'reject_sender'?)",
+        ),
+        ("smtpd_faults = x", (), "ini smtpd_faults: smtpd option 'faults' has no text form"),
+        ("", ("--smtpd-deliver=x",), "--smtpd-deliver: smtpd option 'deliver' has no text form"),
+    ],
+)
+def test_a_wrong_name_is_a_usage_error(
+    pytester: pytest.Pytester, ini: str, arguments: tuple[str, ...], said: str
+) -> None:
+    pytester.makeini(f"[pytest]\n{ini}\n")
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_subprocess(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert said in f"{result.stdout}{result.stderr}"

@@ -27,6 +27,7 @@ from .settings import (
     environment_lines,
     guard_is_on,
     pytest_addoption,
+    pytest_load_initial_conftests,
     read_environment,
     read_options,
     scope,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from ..options import OPTIONS, Option, Options, merge, read
+from ..options import OPTIONS, Option, Options, merge, read, unknown
 
 if TYPE_CHECKING:
     from ..environment import Line
@@ -62,6 +62,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# What the plugin asks for beside the options of a server
+_OTHERS = ("env", "guard", "report", "save", "scope")
+
+
+def pytest_load_initial_conftests(args: list[str]) -> None:
+    """A misspelt flag: pytest would say that it is unknown, and not which one was meant."""
+    for argument in args:
+        if argument == "--":
+            return
+        flag, _, _ = argument.partition("=")
+        if flag.startswith("--smtpd-"):
+            _refuse_unknown(flag.removeprefix("--smtpd-").replace("-", "_"), flag)
+
+
+def _refuse_unknown(name: str, source: str) -> None:
+    if name in OPTIONS and OPTIONS[name].read is None:
+        raise pytest.UsageError(
+            f"{source}: smtpd option {name!r} has no text form: "
+            "set it in a marker or in the fixture smtpd_options"
+        )
+    if name not in OPTIONS and name not in _OTHERS:
+        raise pytest.UsageError(f"{source}: {unknown(name)}")
+
+
 def _argument(option: Option) -> dict[str, Any]:
     if option.several:
         return {"action": "append"}
@@ -89,8 +113,18 @@ def guard_is_on(config: pytest.Config) -> bool:
         raise pytest.UsageError(f"ini smtpd_guard: {error}; true or false is wanted") from None
 
 
+def _ini_keys(config: pytest.Config) -> Iterable[str]:
+    # No public way leads to what stands in the file: `inicfg` was one, until it became `_inicfg`
+    name = "_inicfg" if hasattr(config, "_inicfg") else "inicfg"
+    keys: Iterable[str] = getattr(config, name, ())
+    return keys
+
+
 def read_options(config: pytest.Config) -> Options:
-    """Defaults, ini, command line: a wrong value is a usage error at the start."""
+    """Defaults, ini, command line: a wrong name or value is a usage error at the start."""
+    for key in _ini_keys(config):
+        if key.startswith("smtpd_"):
+            _refuse_unknown(key.removeprefix("smtpd_"), f"ini {key}")
     given: dict[str, object] = {}
     for name, option in OPTIONS.items():
         if option.read is None:
