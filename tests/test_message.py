@@ -773,3 +773,28 @@ def test_importing_the_message_does_not_import_the_parser() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "defect"),
+    [
+        (b"!!!notbase64", "InvalidBase64CharactersDefect"),
+        (b"YWJj!", "InvalidBase64CharactersDefect"),
+        (b"Y", "InvalidBase64LengthDefect"),
+        (b"YWJ", "InvalidBase64PaddingDefect"),
+        (b"YWJj", None),
+        (b"YWI=\r\n", None),
+    ],
+)
+def test_damaged_base64_is_a_defect(body: bytes, defect: str | None) -> None:
+    head = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    message = Message(
+        head + body,
+        Envelope("ann@example.com", ("bob@example.com",)),
+        id="1",
+        received_at=datetime.now(UTC),
+        session=None,
+    )
+    assert message.text is not None
+    assert message.text == message.text
+    assert [type(each).__name__ for each in message.defects] == [defect] * (defect is not None)

@@ -5,9 +5,16 @@ Rule: a part's own headers are read with `fields`, so nothing here raises or tak
 
 from __future__ import annotations
 
+import re
 from binascii import Error as BinasciiError
 from binascii import a2b_qp, a2b_uu
 from collections.abc import Iterator
+from email.errors import (
+    InvalidBase64CharactersDefect,
+    InvalidBase64LengthDefect,
+    InvalidBase64PaddingDefect,
+    MessageDefect,
+)
 from email.message import EmailMessage
 from typing import Any, NamedTuple
 
@@ -123,7 +130,28 @@ def payload_bytes(part: EmailMessage) -> bytes:
         data = payload.encode("ascii", "surrogateescape")
     except UnicodeError:  # a payload set by the test itself
         data = payload.encode("utf-8", "replace")
-    return transfer_decode(data, transfer_encoding(part))
+    encoding = transfer_encoding(part)
+    if encoding == "base64":
+        _note_base64(part, data)
+    return transfer_decode(data, encoding)
+
+
+_NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]")
+
+
+def _note_base64(part: EmailMessage, data: bytes) -> None:
+    """Says in the part's defects what is wrong with its base64, as the email package does."""
+    compact = b"".join(data.split())
+    digits = compact.rstrip(b"=")
+    found: list[type[MessageDefect]] = []
+    if _NO_BASE64.search(compact):
+        found.append(InvalidBase64CharactersDefect)
+    elif len(digits) % 4 == 1:
+        found.append(InvalidBase64LengthDefect)
+    elif len(compact) % 4:
+        found.append(InvalidBase64PaddingDefect)
+    known = {type(defect) for defect in part.defects}
+    part.defects.extend(kind() for kind in found if kind not in known)
 
 
 def transfer_encoding(part: EmailMessage) -> str:
