@@ -210,6 +210,20 @@ def test_a_reject_that_does_not_refuse_is_a_bug() -> None:
         server.stop()
 
 
+@BOTH
+@pytest.mark.parametrize(
+    "option", ["validate_host", "validate_sender", "validate_recipient", "deliver", "deliver_mime"]
+)
+def test_a_bug_is_shown_with_the_name_of_its_callback(make: Any, option: str) -> None:
+    server = Server(**{option: make(Bug)}).start()
+    with Client(server) as client:
+        client.send(f"EHLO me\r\n{MAIL}\r\nRCPT TO:<bob@example.net>\r\nDATA\r\n")
+        client.send(f"{TEXT}.\r\nQUIT\r\n")
+        client.rest()
+    with pytest.warns(CallbackWarning, match=rf"^smtpd callback {option} raised Bug; "):
+        server.stop()
+
+
 # ---- what ends the test
 
 

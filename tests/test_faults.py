@@ -59,6 +59,7 @@ def test_the_stages() -> None:
         (lambda: Split(), TypeError, "on"),
         (lambda: Answer(450, on="rcptt"), ValueError, "did you mean 'rcpt'"),
         (lambda: Answer("hello", on="rcpt"), ValueError, "SMTP reply"),
+        (lambda: Answer("450 5.7.1 Later", on="rcpt"), ValueError, "another class"),
         (lambda: Answer(99, on="rcpt"), ValueError, "99"),
         (lambda: Answer(450, on="noop", times=0), ValueError, "times"),
         (lambda: Answer(450, on="noop", times="2"), ValueError, "times"),
@@ -222,6 +223,37 @@ def test_counters_belong_to_the_entry_in_the_list() -> None:
         assert server.hits(fault) == 0
         assert noops(server, 2) == ["451", "250"]
     assert other.hits(Stall(on="noop")) == 0
+
+
+def test_equal_faults_are_told_apart() -> None:
+    first, second, third = (Answer(451, on="noop", times=1) for _ in range(3))
+    assert first == second == third
+    with Server(faults=[first, second, third]) as server:
+        assert noops(server, 1) == ["451"]
+        assert [server.hits(each) for each in (first, second, third)] == [1, 0, 0]
+        server.faults.remove(second)
+        assert [each is third for each in server.faults] == [False, True]
+        assert noops(server, 2) == ["451", "250"]
+        assert [server.hits(each) for each in (first, second, third)][::2] == [1, 1]
+        server.faults.remove(Answer(451, on="noop", times=1))  # or else one that is equal
+        assert [each is third for each in server.faults] == [True]
+        with pytest.raises(ValueError, match="list"):
+            server.faults.remove(Stall(on="noop"))
+
+
+def test_faults_added_in_place() -> None:
+    fault = Answer(451, on="noop", times=1)
+    with Server(faults=[fault]) as server:
+        faults = server.faults
+        assert noops(server, 1) == ["451"]
+        server.faults += [Answer(452, on="noop")]
+        assert server.faults is faults
+        assert len(faults) == 2
+        assert server.hits(fault) == 1
+        assert noops(server, 1) == ["452"]
+        server.faults = [fault]
+        assert server.faults is faults
+        assert noops(server, 2) == ["451", "250"]
 
 
 def test_probability_repeats_with_the_seed() -> None:
@@ -464,6 +496,19 @@ def test_drop_in_the_middle_of_chunks() -> None:
         assert client.reply().startswith("250")
         client.send(b"BDAT 10 LAST\r\n0123456789")
         assert client.rest() == b""
+        assert not server.messages
+
+
+def test_drop_in_the_middle_of_a_chunk_that_is_not_the_last() -> None:
+    fault = Drop(after=5)
+    with Server(faults=[fault]) as server, Client(server) as client:
+        client.ehlo()
+        client.say(MAIL)
+        client.say("RCPT TO:<b@c.example>")
+        client.send(b"BDAT 10\r\n0123456789")
+        assert client.rest() == b""
+        assert server.hits(fault) == 1
+        assert server.sessions[0].ended_by == "fault"
         assert not server.messages
 
 

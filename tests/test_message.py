@@ -166,6 +166,10 @@ class TestAsAnEmailMessage:
         assert shown.isprintable()
         assert len(shown) < 450
 
+    def test_repr_escapes_once(self) -> None:
+        shown = repr(make(b"Subject: =?utf-8?q?a=1Bb?=\r\n\r\n"))
+        assert shown == r"<Message K3F9 shop@example.com -> ann@example.com 'a\x1bb'>"
+
     def test_writes_what_was_sent(self) -> None:
         raw = order().as_bytes(policy=policy.SMTP)
         assert make(raw).as_bytes(policy=policy.SMTP.clone(refold_source="none")) == raw

@@ -109,6 +109,7 @@ def test_the_greetings_name_of_other_servers_is_understood() -> None:
         ("port", True, "number"),
         ("unix_socket", "", "path"),
         ("unix_socket", 5, "path"),
+        ("unix_socket", "a\0b", "control"),
         ("greeting_hostname", "", "host name"),
         ("greeting_hostname", "two words", "host name"),
         ("greeting_hostname", "mx.exämple", "ASCII"),
@@ -119,6 +120,7 @@ def test_the_greetings_name_of_other_servers_is_understood() -> None:
         ("reject_sender", re.compile(b"x"), "pattern"),
         ("reject_sender", {"x": 250}, "400"),
         ("reject_sender", {"x": "hello"}, "SMTP reply"),
+        ("reject_sender", {"x": "550 4.2.1 Busy"}, "another class"),
         ("reject_recipient", {5: 550}, "pattern"),
         ("validate_host", "x", "callable"),
         ("validate_sender", 5, "callable"),
@@ -244,6 +246,29 @@ def test_options_are_frozen_and_comparable() -> None:
     assert options != Options()
     with pytest.raises(TypeError):
         hash(options)
+
+
+def test_nothing_in_them_changes() -> None:
+    options = Options(timeout=5, users={"ann": "secret"})
+    with pytest.raises(AttributeError, match="frozen"):
+        del options.timeout
+    with pytest.raises(TypeError):
+        options.users["zoe"] = "z"  # type: ignore[index]
+    assert options == Options(timeout=5, users={"ann": "secret"})
+
+
+def test_what_they_were_made_of_may_change() -> None:
+    rules, users = {"denied@*": 553}, {"ann": "secret"}
+    with Server(reject_sender=rules, users=users) as server, Client(server) as client:
+        rules["ann@*"] = rules["denied@*"] = 450
+        users["zoe"] = "z"
+        assert server.config.reject_sender == {"denied@*": 553}
+        assert server.config.users == {"ann": "secret"}
+        server.configure(banner="other")  # makes new ones of the old
+        client.ehlo()
+        assert client.say("AUTH PLAIN AHpvZQB6").startswith("535")
+        assert client.say("MAIL FROM:<denied@example.com>").startswith("553")
+        assert client.say("MAIL FROM:<ann@example.com>").startswith("250")
 
 
 def test_the_repr_shows_what_is_not_the_default() -> None:

@@ -205,6 +205,45 @@ class TestOuter:
     assert "plugin.py" not in said  # the texts are enough: no traceback through our code
 
 
+def test_a_setup_error_is_said_once(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("trustme")
+    write(
+        pytester,
+        test_setup="""
+            import pytest
+
+            @pytest.mark.smtpd(reject_sendr="x")
+            def test_name(smtpd): pass
+
+            @pytest.mark.smtpd(timeout=0)
+            def test_value(smtpd): pass
+
+            @pytest.mark.smtpd(require_tls=True)
+            def test_pair(smtpd): pass
+
+            @pytest.mark.smtpd(tls="starttls", certificate=("nowhere.pem", "nowhere.key"))
+            def test_certificate(smtpd): pass
+
+            @pytest.mark.smtpd(host="192.0.2.1")
+            def test_host(smtpd): pass
+        """,
+    )
+    for scope in ("function", "session"):
+        result = run(pytester, "-rN", f"--smtpd-scope={scope}")  # no summary, which repeats them
+        result.assert_outcomes(errors=5)
+        said = lines(result)
+        for text in (
+            "unknown smtpd option 'reject_sendr' (did you mean 'reject_sender'?)",
+            "smtpd option 'timeout': 0 is not allowed",
+            "smtpd option 'require_tls' needs 'tls'",
+            "smtpd option 'certificate': cannot read 'nowhere.pem': No such file or directory",
+            "cannot listen on 192.0.2.1" if scope == "function" else "smtpd option 'host': ",
+        ):
+            assert said.count(text) == 1, text
+        for text in ("During handling", "direct cause", "Traceback", "fixtures.py"):
+            assert text not in said
+
+
 def test_a_pair_may_come_from_two_levels(pytester: pytest.Pytester) -> None:
     write(
         pytester,

@@ -68,6 +68,37 @@ def test_a_plugin_loaded_after_ours(pytester: pytest.Pytester, source: tuple[str
     assert "INTERNALERROR" not in said
 
 
+@pytest.mark.parametrize("name", ["'rival'", None])
+def test_a_plugin_that_is_an_object(pytester: pytest.Pytester, name: str | None) -> None:
+    write(
+        pytester,
+        conftest=f"""
+            from rival import Rival
+
+            def pytest_configure(config):
+                config.pluginmanager.register(Rival(), {name})
+        """,
+        rival="""
+            import pytest
+
+            class Base:
+                @pytest.fixture
+                def smtpd(self):
+                    return "the rival's"
+
+            class Rival(Base):
+                pass
+        """,
+        test_a=TEST,
+    )
+    result = run(pytester)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = lines(result)
+    assert "test_a.py::test_mail would get the fixture 'smtpd' of the plugin " in said
+    assert name is None or ERROR.format("rival") in said
+    assert "INTERNALERROR" not in said
+
+
 def test_what_the_error_says_helps(pytester: pytest.Pytester) -> None:
     write(pytester, conftest='pytest_plugins = ["rival"]', rival=RIVAL, test_a=TEST)
     assert ERROR.format("rival") in lines(run(pytester))

@@ -10,12 +10,13 @@ import re
 import smtplib
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from client import LIMIT, TEXT, Client
 from pytest_smtpd import Exchange, Reject, Server, SessionRecord, TLSInfo, Violation
-from pytest_smtpd.faults import Answer, Drop, Hold, Raw
+from pytest_smtpd.faults import Answer, Drop, Hold, Raw, Stall
 from pytest_smtpd.smtp.violations import VIOLATIONS
 
 SECRET = "s3cr3t-Pa55word"
@@ -188,6 +189,14 @@ def test_a_refused_session_is_there_like_any_other() -> None:
             client.say("EHLO me")
         assert lines(closed(server), "S")[0] == "550 Access denied: closed today"
         assert lines(server.sessions[0], "C") == ["EHLO me"]
+
+
+def test_content_that_was_never_ended_is_there_too(server: Server) -> None:
+    with Client(server) as client:
+        client.ehlo().begin().send("x" * 98 + "\r\n")
+    session = closed(server)
+    assert lines(session, "C")[-2:] == ["DATA", "<100 octets>"]
+    assert "unfinished-message" in codes(server)
 
 
 # ---- bounds
@@ -392,6 +401,12 @@ VIOLATIONS_BY_WIRE: list[tuple[str, Callable[[Client], object], Callable[[Client
         commands("MAIL FROM:<é@example.com>\r\n"),
         commands("MAIL FROM:<é@example.com> SMTPUTF8\r\n"),
     ),
+    ("non-ascii-command", commands(b"NOOP \xff\r\n"), commands(b"NOOP x\r\n")),
+    (
+        "non-ascii-command",
+        commands("VRFY jörg\r\n"),
+        commands("VRFY jörg SMTPUTF8\r\n"),
+    ),
     ("size-exceeded", commands(f"{MAIL} SIZE=99999999\r\n"), commands(f"{MAIL} SIZE=9\r\n")),
     ("size-mismatch", message(b"x" * 100, " SIZE=50"), message(b"x" * 100, " SIZE=102")),
     ("http", plain(b"GET / HTTP/1.1\r\n"), commands()),
@@ -441,6 +456,75 @@ def test_talking_before_the_greeting() -> None:
         assert last.violations == []
 
 
+def test_talking_before_the_greeting_is_noted_once() -> None:
+    hold = Hold(on="connect")
+    with Server(faults=[hold]) as server:
+        with Client(server, greeting=False) as client:
+            assert hold.wait_reached(LIMIT)
+            for number, piece in enumerate(("EH", "LO ", "me\r\n"), 2):
+                client.send(piece)
+                with Client(server, greeting=False):  # by then it has been read
+                    while len(server.sessions) < number:
+                        pass
+            hold.release()
+            assert client.reply().startswith("220 ")
+            assert client.reply().startswith("250")
+            client.quit()
+        session = server.sessions[0]
+        assert session.wait_closed(LIMIT)
+        assert [violation.code for violation in session.violations] == ["early-talker"]
+
+
+def test_who_was_not_answered_has_said_quit_all_the_same() -> None:
+    for fault in (Answer(450, on="quit"), Raw(b"good\r\n", on="quit"), Stall(on="quit")):
+        with Server(faults=[fault]) as server:
+            with Client(server) as client:
+                client.ehlo().send("QUIT\r\n")
+                if not isinstance(fault, Stall):
+                    assert client.reply()[:4] in ("450 ", "good")
+            assert codes(server) == set()
+            assert server.sessions[0].ended_by == "client"
+
+
+@pytest.mark.parametrize("stage", ["helo", "mail", "rcpt", "data"])
+def test_who_believes_a_fault_is_not_to_blame(stage: str) -> None:
+    lie = b"354 go on\r\n" if stage == "data" else b"250 fine\r\n"
+    with Server(faults=[Raw(lie, on=stage)]) as server:
+        with Client(server) as client:
+            answers = [
+                client.say(each) for each in ("EHLO me", MAIL, "RCPT TO:<bob@example.net>", "DATA")
+            ]
+            told = dict(zip(("helo", "mail", "rcpt", "data"), answers, strict=True))
+            assert told[stage] == lie.decode().rstrip()
+            if stage == "data":
+                client.send(f"{TEXT}.\r\n")
+                for _ in f"{TEXT}.\r\n".splitlines():
+                    assert client.reply().startswith("500 ")
+            client.quit()
+        assert codes(server) == set()
+        assert not server.messages
+
+
+def test_who_does_wrong_later_is_to_blame_again() -> None:
+    with Server(faults=[Raw(b"250 fine\r\n", on="mail", times=1)]) as server:
+        with Client(server) as client:
+            client.ehlo().say(MAIL)
+            client.say("RCPT TO:<bob@example.net>")
+            assert client.say("RSET").startswith("250")
+            assert client.say("FROB").startswith("500")
+            client.quit()
+        assert codes(server) == {"unknown-command"}
+
+
+def test_the_lines_of_an_http_request_are_one_violation(server: Server) -> None:
+    with Client(server) as client:
+        for line in ("POST / HTTP/1.1", "Host: mail.example", "Accept: */*", "", "a=1"):
+            assert client.say(line).startswith("500 ")
+    found = [violation.code for violation in closed(server).violations]
+    assert found.count("http") == 1
+    assert set(found) <= {"http", "no-quit"}
+
+
 def test_an_extension_that_was_not_offered() -> None:
     with Server(without_extensions=["CHUNKING"]) as server:
         with Client(server) as client:
@@ -459,6 +543,25 @@ def test_a_password_in_clear() -> None:
                 assert client.ehlo().say(login).startswith("235")
                 client.quit()
             assert codes(server) == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "refusal"),
+    [
+        ({"faults": [Answer("535 5.7.8 No", on="auth")]}, "535 5.7.8 No"),
+        ({"auth_requires_tls": True}, "538 5.7.11"),
+        ({"faults": [Drop(on="auth")]}, ""),
+    ],
+)
+def test_a_password_in_clear_whatever_became_of_it(more: dict[str, Any], refusal: str) -> None:
+    pytest.importorskip("trustme")
+    with Server(users={"ann": SECRET}, tls="starttls", **more) as server:
+        with Client(server) as client:
+            assert client.ehlo().say(f"AUTH PLAIN {secrets()[2]}").startswith(refusal)
+            if refusal:
+                client.quit()
+        found = [violation.code for violation in closed(server).violations]
+        assert found == ["cleartext-password"]
 
 
 def test_plain_text_on_a_tls_port() -> None:

@@ -133,6 +133,28 @@ def test_another_protocol_after_a_restart() -> None:
         assert client.say("LHLO me").startswith("250")
 
 
+def test_another_host_keeps_the_port() -> None:
+    server = Server()
+    with server:
+        port = server.port
+    server.configure(host="localhost")
+    with server, Client(server) as client:
+        assert server.port == port
+        assert client.greeting.startswith("220 ")
+
+
+def test_the_url_keeps_its_scheme_while_stopped() -> None:
+    pytest.importorskip("trustme")
+    server = Server(tls="implicit")
+    with server:
+        url = server.url
+        assert url == f"smtps://127.0.0.1:{server.port}"
+    server.configure(tls=None)
+    assert server.url == url
+    with server:
+        assert server.url == f"smtp://127.0.0.1:{server.port}"
+
+
 def test_it_may_be_called_before_the_first_start() -> None:
     server = Server(reject_sender="*")
     server.configure(reject_sender=None, greeting_hostname="mx.example")

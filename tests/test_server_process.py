@@ -184,3 +184,54 @@ with Server() as server:
     print(len(server.messages))
 """)
     assert said == "1\n"
+
+
+def test_one_stop_right_behind_another() -> None:
+    run("""
+for number in range(20):
+    server = Server().start()
+    clients = [socket.create_connection(server.address) for _ in range(number % 3)]
+    server.stop(disconnect=False)
+    server.stop()
+    assert server.stopped.is_set()
+    for client in clients:
+        client.close()
+del server
+gc.collect()
+assert threading.enumerate() == [threading.main_thread()]
+""")
+
+
+def test_six_stops_at_once() -> None:
+    run("""
+for number in range(10):
+    server, together = Server().start(), threading.Barrier(6)
+
+    def stop(disconnect):
+        together.wait()
+        server.stop(disconnect)
+
+    client = socket.create_connection(server.address)
+    stoppers = [threading.Thread(target=stop, args=(each % 2 == 0,)) for each in range(6)]
+    for stopper in stoppers:
+        stopper.start()
+    for stopper in stoppers:
+        stopper.join()
+    assert server.stopped.is_set()
+    server.stop()
+    client.close()
+assert threading.enumerate() == [threading.main_thread()]
+""")
+
+
+def test_a_coroutine_that_blocks_its_loop_logs_nothing() -> None:
+    run("""
+import time
+
+async def blocking(address):
+    time.sleep(0.2)
+
+with Server(validate_sender=blocking) as server:
+    send(server)
+    assert len(server.messages) == 1
+""")

@@ -399,6 +399,29 @@ def test_a_forked_child_keeps_no_port() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_keeps_no_client_waiting() -> None:
+    server = Server().start()
+    with Client(server) as leaving, Client(server) as staying:
+        leaving.say("NOOP")
+        staying.say("NOOP")
+        ours, theirs = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(theirs)
+            os.read(ours, 1)  # until the parent is done
+            os._exit(0)
+        try:
+            leaving.quit()  # to the end of the connection
+            server.stop()
+            assert staying.rest().startswith(b"421 ")
+        finally:
+            os.close(theirs)
+            os.close(ours)
+            os.waitpid(child, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_stop_in_a_forked_child_is_none_of_the_server() -> None:
     with Server() as server:
         child = os.fork()

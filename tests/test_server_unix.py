@@ -50,6 +50,17 @@ def test_it_is_removed_at_stop_and_made_again_at_start(path: Path) -> None:
         assert not path.exists()
 
 
+def test_it_is_removed_also_where_the_test_has_gone_elsewhere(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    with Server(unix_socket=path.name) as server:
+        assert server.address == path.name
+        assert path.exists()
+        monkeypatch.chdir(tmp_path)
+    assert not path.exists()
+
+
 def test_it_is_removed_at_a_stop_that_lets_sessions_go_on(path: Path) -> None:
     with Server(unix_socket=path) as server, Client(server) as client:
         server.stop(disconnect=False)
@@ -117,6 +128,17 @@ def test_a_socket_of_another_kind_is_an_error_and_stays(path: Path) -> None:
         with pytest.raises(OSError, match=path.name):
             Server(unix_socket=path).start()
         assert path.exists()
+
+
+def test_a_link_is_an_error_and_stays_even_if_it_leads_to_a_stale_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stale:
+        stale.bind(str(path))
+    link = path.with_name("link")
+    link.symlink_to(path)
+    with pytest.raises(OSError, match="link"):
+        Server(unix_socket=link).start()
+    assert link.is_symlink()
+    assert path.exists()
 
 
 @pytest.mark.parametrize("name", ["missing/socket", "x" * 300])

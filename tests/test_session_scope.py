@@ -402,6 +402,40 @@ def test_all_is_undone_also_after_a_teardown_that_fails(project: pytest.Pytester
     assert "ann@example.com -> bob@example.net  'hi'" in said
 
 
+def test_a_password_is_a_secret_of_its_own_test(project: pytest.Pytester) -> None:
+    write(
+        project,
+        test_secret=SEND
+        + """
+    WORD = "-".join(["correct", "horse"])
+
+    @pytest.mark.smtpd(users={"ann": WORD})
+    def test_with_users(smtpd):
+        with Client(smtpd) as client:
+            client.ehlo().say(f"NOOP {WORD}")
+            client.deliver(f"Subject: {WORD}\\r\\n\\r\\n")
+            client.quit()
+        seen.extend(smtpd.sessions)
+        raise AssertionError
+
+    def test_without(smtpd):
+        with Client(smtpd) as client:
+            client.ehlo().say(f"NOOP {WORD}")
+            client.deliver(f"Subject: {WORD}\\r\\n\\r\\n")
+            client.quit()
+        assert WORD in str(smtpd.sessions[0])
+        assert WORD in repr(smtpd.messages)
+        assert "NOOP ***" in str(seen[0]) and WORD not in str(seen[0])
+""",
+    )
+    result = run(project, "--tb=short")
+    result.assert_outcomes(failed=1, passed=1)
+    said = lines(result)
+    assert "NOOP ***" in said
+    assert "bob@example.net" in said
+    assert "correct-horse" not in said
+
+
 @needs_unix
 def test_the_run_may_have_an_address_of_its_own(project: pytest.Pytester) -> None:
     write(

@@ -285,6 +285,7 @@ def test_plain_text_after_starttls_ends_at_once() -> None:
         wait_ended(server)
         assert connects(server)
     assert codes(server) == ["plain-on-tls-port"]
+    assert server.sessions[0].ended_by == "server"
 
 
 def test_a_client_that_waits_for_a_greeting_on_a_tls_port(
@@ -296,6 +297,14 @@ def test_a_client_that_waits_for_a_greeting_on_a_tls_port(
             smtplib.SMTP(server.host, server.port, timeout=LIMIT)
         wait_ended(server)
     assert codes(server) == ["plain-on-tls-port"]
+
+
+def test_silence_on_a_tls_port_ends_with_the_time_out() -> None:
+    with Server(tls="implicit", timeout=0.4) as server:
+        with Client(server, greeting=False) as client:
+            assert took(client.rest) < BOUND  # not the patience with a handshake
+        wait_ended(server)
+    assert server.sessions[0].ended_by == "timeout"
 
 
 def test_a_probe_of_a_tls_port_is_no_violation() -> None:

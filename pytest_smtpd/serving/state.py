@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -24,7 +26,12 @@ if TYPE_CHECKING:
 
 def local_date() -> str:
     """The time of day as RFC 5322 section 3.3 writes it."""
-    return format_datetime(datetime.now().astimezone())
+    return _date_of(int(time.time()))
+
+
+@functools.lru_cache(maxsize=1)  # every connection is greeted with it
+def _date_of(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second).astimezone())
 
 
 class State:
