@@ -299,10 +299,11 @@ def test_a_client_that_waits_for_a_greeting_on_a_tls_port(
     assert codes(server) == ["plain-on-tls-port"]
 
 
-def test_silence_on_a_tls_port_ends_with_the_time_out() -> None:
+def test_silence_on_a_tls_port_ends_with_the_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "FIRST_OCTET_TIMEOUT", 2 * LIMIT)
     with Server(tls="implicit", timeout=0.4) as server:
         with Client(server, greeting=False) as client:
-            assert took(client.rest) < BOUND  # not the patience with a handshake
+            assert client.rest() == b""
         wait_ended(server)
     assert server.sessions[0].ended_by == "timeout"
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .login import Turn
     from .session import Session
 
+_HTTP = frozenset({"CONNECT", "GET", "HEAD", "OPTIONS", "POST", "PRI", "PUT"})
 MAX_COMMAND = 512  # RFC 5321 section 4.5.3.1.4, with the CRLF
 # What extensions add: SIZE, BODY, SMTPUTF8, DSN and AUTH to MAIL; DSN to RCPT; RFC 4954 section 4
 _EXTRA_OCTETS = {"MAIL": 700, "RCPT": 600, "AUTH": 12_288 - MAX_COMMAND}
@@ -46,6 +47,9 @@ def dispatch(session: Session, line: bytes) -> Event | None:
     session.masking = verb.startswith("AUTH") or (session.masking and command is None)
     session.journal.client(_masked(word, argument) if session.masking else line)
     session.commands += 1
+    if verb in _HTTP and command is None:
+        session.blame("http")
+        session.misled = session.said_quit = True  # of what follows nothing is meant for us
     if b"\n" in line or b"\r" in line:
         code = "bare-lf" if b"\n" in line else "bare-cr"
         raise Malformed(replies.BARE_LF_IN_COMMAND, code)
@@ -58,10 +62,14 @@ def dispatch(session: Session, line: bytes) -> Event | None:
     if session.input and not session.in_group and verb != "STARTTLS":
         session.blame("pipelining")
     # RFC 6531 section 3.3: in MAIL and RCPT it is their own parameter that decides
-    if verb not in ("MAIL", "RCPT") and not line.isascii() and not argument.endswith(b" SMTPUTF8"):
+    if (
+        verb not in ("MAIL", "RCPT")
+        and not line.isascii()
+        and not line.upper().endswith(b" SMTPUTF8")
+    ):
         session.blame("non-ascii-command")
     if len(line) + 2 > MAX_COMMAND + _EXTRA_OCTETS.get(verb, 0):
-        session.journal.violation("long-command")
+        session.blame("long-command")
     argument = argument.strip(b" ")
     obstacle = _obstacle(session, verb, command)
     if obstacle is None:
@@ -89,14 +97,12 @@ def _obstacle(session: Session, verb: str, command: Command | None) -> Reply | N
     if command is None:
         if verb in UNIMPLEMENTED:
             return replies.NOT_IMPLEMENTED
-        http = verb in ("GET", "POST", "PUT", "CONNECT", "OPTIONS", "PRI")
-        session.blame("http" if http else "unknown-command")
-        session.misled = session.misled or http  # its headers need no word each
+        session.blame("unknown-command")
         return replies.UNKNOWN_COMMAND
     if verb == "EHLO" and not profile.extensions:
         return replies.NOT_IMPLEMENTED  # RFC 5321 section 4.1.1.1: the client tries HELO now
     if command.extension and command.extension not in profile.extensions:
-        session.journal.violation("unoffered-extension")
+        session.blame("unoffered-extension")
         return replies.NOT_IMPLEMENTED
     if profile.require_tls and not session.tls and not command.before_tls:
         return replies.NEEDS_TLS
@@ -158,7 +164,7 @@ def take_turn(session: Session, turn: Turn) -> None:
         if turn.user is not None and turn.reply.positive:
             session.user = turn.user
     elif session.input:
-        session.journal.violation("pipelining")
+        session.blame("pipelining")
     session.send(turn.reply)
 
 
@@ -192,7 +198,7 @@ def _rcpt(session: Session, argument: bytes) -> Event | None:
 def _path(session: Session, argument: bytes, verb: str, keyword: str) -> grammar.Path:
     path = grammar.path(argument, verb, keyword)
     if path.spaced:
-        session.journal.violation("space-in-path")
+        session.blame("space-in-path")
     return path
 
 

@@ -24,6 +24,7 @@ from .events import (
     Hello,
     Mail,
     MessageReceived,
+    Noop,
     Quit,
     Rcpt,
     Rset,
@@ -160,7 +161,7 @@ class Session:
                     return None
                 self._event = self._end_of_content()
             elif self.input.starts_with(_CLIENT_HELLO):
-                self.journal.violation("tls-on-plain-port")
+                self.blame("tls-on-plain-port")
                 self.closing = True
             elif self.lines_left and (line := self.input.next_line()) is not None:
                 self.progress += 1
@@ -169,7 +170,7 @@ class Session:
                     self._event = dispatch(self, line)
                 except Malformed as malformed:
                     self.refused = True
-                    self.journal.violation(malformed.violation)
+                    self.blame(malformed.violation)
                     self.send(malformed.reply)
             else:
                 return None
@@ -188,7 +189,8 @@ class Session:
             self.login_started = True
             take_turn(self, self.login.start(reply))
             return
-        self.misled = False
+        if not isinstance(event, Noop):  # which may be a line of a text
+            self.misled = False
         usual = self._take_effect(event)
         self._send_all(usual if reply is None else reply)
 
