@@ -48,6 +48,12 @@ def text(value: object) -> object:
     return value
 
 
+def ascii_text(value: object) -> object:
+    if not str(text(value)).isascii():
+        wanted("a str of ASCII characters is wanted")
+    return value
+
+
 def name(value: object) -> object:
     if not value or " " in str(text(value)) or not str(value).isascii():
         wanted("a host name is wanted: ASCII, no spaces")

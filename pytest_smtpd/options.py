@@ -144,7 +144,7 @@ class Options(_Frozen):
     )
     banner: str = _option(
         "the text between host name and date in the greeting",
-        checks.text,
+        checks.ascii_text,
         default=f"pytest-smtpd {__version__}",
         read=str,
     )

@@ -15,7 +15,7 @@ _MAX_STEPS = 300_000
 _MAX_LINK_TEXT = 500
 _MAX_ENTITIES = 100_000
 
-_NAME = re.compile(r"/?[a-zA-Z][^\s/>]*+")
+TAG_NAME = re.compile(r"/?[a-zA-Z][^\s/>]*+")
 _VALUE = r"""(?:"[^"]*+"|'[^']*+'|[^\s>]*+)"""
 _ATTRIBUTES = re.compile(rf"(?:[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+{_VALUE})?)*+[\s/]*+>")
 _ATTRIBUTE = re.compile(
@@ -41,6 +41,20 @@ _BLOCK_NAMES = """
     table tbody tfoot thead tr ul
 """
 _BLOCKS = frozenset(_BLOCK_NAMES.split())
+
+
+def end_of_declaration(source: str, start: int) -> int | None:
+    """Where a comment, declaration or broken end tag that begins at `start` is over.
+
+    -1 where it goes on to the end of the source, None where `<` begins none of them.
+    """
+    if source.startswith("<!--", start):
+        end = source.find("-->", start + 2)
+        return end + 3 if end >= 0 else -1
+    if source[start + 1 : start + 2] in ("!", "?", "/"):
+        end = source.find(">", start + 2)
+        return end + 1 if end >= 0 else -1
+    return None
 
 
 class Anchor(NamedTuple):
@@ -99,7 +113,7 @@ class _Reader:
     def _markup(self, start: int) -> int:
         """Take what starts with `<`; give where it ends, -1 where the document ends first."""
         source = self._source
-        name = _NAME.match(source, start + 1)
+        name = TAG_NAME.match(source, start + 1)
         if name is None:
             return self._no_tag(start)
         attributes = _ATTRIBUTES.match(source, name.end())
@@ -124,13 +138,9 @@ class _Reader:
         return attributes.end()
 
     def _no_tag(self, start: int) -> int:
-        source = self._source
-        if source.startswith("<!--", start):
-            end = source.find("-->", start + 2)
-            return end + 3 if end >= 0 else -1
-        if source[start + 1 : start + 2] in ("!", "?", "/"):
-            end = source.find(">", start + 2)
-            return end + 1 if end >= 0 else -1
+        end = end_of_declaration(self._source, start)
+        if end is not None:
+            return end
         self._append("<")
         return start + 1
 

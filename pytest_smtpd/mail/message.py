@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import EmailMessage
@@ -35,8 +35,8 @@ class Envelope:
 
     mail_from: str
     rcpt_to: tuple[str, ...]
-    mail_parameters: Mapping[str, str | None] = field(default_factory=dict)
-    rcpt_parameters: tuple[Mapping[str, str | None], ...] = ()
+    mail_parameters: dict[str, str | None] = field(default_factory=dict)
+    rcpt_parameters: tuple[dict[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

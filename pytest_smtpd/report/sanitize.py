@@ -14,7 +14,7 @@ from html import escape
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from pytest_smtpd.mail.markup import unescape
+from pytest_smtpd.mail.markup import TAG_NAME, end_of_declaration, unescape
 
 from . import css
 
@@ -72,7 +72,6 @@ _RAW_END = {
     for name in _RAW
 }
 
-_NAME = re.compile(r"/?[a-zA-Z][^\s/>]*+")
 _VALUE = r"""(?:"[^"]*+"|'[^']*+'|[^\s>"'][^\s>]*+)"""
 _TAG_END = re.compile(rf"(?:[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+{_VALUE}?)?)*+[\s/]*+>")
 _ATTRIBUTE = re.compile(
@@ -164,7 +163,7 @@ class _Writer:
         """Takes what starts with `<`; gives where it ends, -1 where the document ends first."""
         source = self._source
         self._nodes += 1
-        name = _NAME.match(source, start + 1)
+        name = TAG_NAME.match(source, start + 1)
         if name is None:
             return self._no_tag(start)
         end = _TAG_END.match(source, name.end())
@@ -186,13 +185,9 @@ class _Writer:
         return end.end()
 
     def _no_tag(self, start: int) -> int:
-        source = self._source
-        if source.startswith("<!--", start):
-            end = source.find("-->", start + 2)
-            return end + 3 if end >= 0 else -1
-        if source[start + 1 : start + 2] in ("!", "?", "/"):
-            end = source.find(">", start + 2)
-            return end + 1 if end >= 0 else -1
+        end = end_of_declaration(self._source, start)
+        if end is not None:
+            return end
         self._out.append("&lt;")
         return start + 1
 
