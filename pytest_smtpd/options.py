@@ -7,7 +7,7 @@ every start of pytest, so this module loads next to nothing: what a check needs,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, dataclass_transform
 
 from . import checks
@@ -332,11 +332,11 @@ def _checked(option: Option, value: object) -> object:
         raise ValueError(text) from None
 
 
-def unknown(name: str) -> TypeError:
-    """The error for an option that does not exist, with the nearest one that does."""
+def unknown(name: str, others: Iterable[str] = ()) -> TypeError:
+    """The error for an option that does not exist, with the nearest that does, or of `others`."""
     from .patterns import nearest
 
-    return TypeError(f"unknown smtpd option {name!r}{nearest(name, OPTIONS)}")
+    return TypeError(f"unknown smtpd option {name!r}{nearest(name, [*OPTIONS, *others])}")
 
 
 # aiosmtpd and smtpdfix know the greeting's name by this one

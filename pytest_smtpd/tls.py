@@ -108,7 +108,9 @@ def material(options: TLSOptions) -> TLSMaterial:
     if not isinstance(certificate, str):
         return _own_pair(*certificate)
     if certificate not in KINDS:
-        raise ValueError(f"certificate: {certificate!r} is none of {', '.join(KINDS)}")
+        raise ValueError(
+            f"smtpd option 'certificate': {certificate!r} is none of {', '.join(KINDS)}"
+        )
     if certificate == "wrong-host":
         return _made(certificate, _WRONG_NAMES)
     # What stands for an address in a URL or on one interface is no part of it as a name.
@@ -127,7 +129,9 @@ def _own_pair(certfile: _FilePath, keyfile: _FilePath) -> TLSMaterial:
 
     def passphrase() -> str:
         # Without this OpenSSL would ask on the terminal and the run would hang.
-        raise ValueError(f"certificate: the key in {keyfile} is encrypted: remove its passphrase")
+        raise ValueError(
+            f"smtpd option 'certificate': the key in {keyfile} is encrypted: remove its passphrase"
+        )
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
@@ -141,7 +145,7 @@ def _own_pair(certfile: _FilePath, keyfile: _FilePath) -> TLSMaterial:
             problem = f"{keyfile} is not the key of {certfile}"
         else:
             problem = f"{certfile} with {keyfile} cannot be used: {error.reason or error}"
-        raise ValueError(f"certificate: {problem}") from error
+        raise ValueError(f"smtpd option 'certificate': {problem}") from error
     return TLSMaterial(context, lambda: chain)
 
 

@@ -38,6 +38,10 @@ class Seen:
         return (self._mask or self.server._state.mask).hide(text)
 
     @property
+    def started(self) -> bool:
+        return self.server._address is not None
+
+    @property
     def head(self) -> str:
         if self._head is not None:
             return self._head

@@ -637,4 +637,4 @@ def test_tls_without_trustme_is_an_error_in_one_line(tmp_path: Path) -> None:
 
 def test_a_certificate_that_is_not_there_is_an_error_in_one_line() -> None:
     error = start_error(run("--port", "0", "--tls", "implicit", "--certificate", "no.pem,no.key"))
-    assert error.startswith("certificate: cannot read no.pem")
+    assert error.startswith("smtpd option 'certificate': cannot read 'no.pem'")

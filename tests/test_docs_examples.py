@@ -140,3 +140,8 @@ def test_there_are_examples() -> None:
     pages = {project.name.partition(":")[0] for project in PROJECTS}
     assert {"README.md", "docs/quickstart.md", "docs/faults.md"} <= pages
     assert sum(len(project.tests) for project in PROJECTS) >= 30
+
+
+def test_the_quickstart_shows_the_application_of_all_examples() -> None:
+    application = (ROOT / "docs" / "_examples" / "app.py").read_text(encoding="utf-8")
+    assert application in (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")

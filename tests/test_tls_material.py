@@ -323,7 +323,7 @@ def test_own_pair_may_be_one_file(own: Files) -> None:
 def test_own_pair_with_a_missing_file(own: Files, missing: str) -> None:
     path: Path = getattr(own, missing)
     path.unlink()
-    with pytest.raises(ValueError, match="certificate: cannot read") as caught:
+    with pytest.raises(ValueError, match="smtpd option 'certificate': cannot read") as caught:
         material(Options(certificate=(own.certificate, own.key)))
     assert str(path) in str(caught.value)
 
@@ -342,7 +342,7 @@ def test_own_pair_that_does_not_match(own: Files) -> None:
 def test_own_pair_with_a_broken_file(own: Files, broken: str, content: bytes) -> None:
     path: Path = getattr(own, broken)
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"^certificate: ") as caught:
+    with pytest.raises(ValueError, match=r"^smtpd option 'certificate': ") as caught:
         material(Options(certificate=(own.certificate, own.key)))
     assert str(path) in str(caught.value)
     assert f"holds no PEM {'certificate' if broken == 'certificate' else 'private key'}" in str(
@@ -394,5 +394,5 @@ def test_own_context_wins(own: Files) -> None:
 
 def test_own_context_with_a_missing_file(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with pytest.raises(ValueError, match="certificate: cannot read"):
+    with pytest.raises(ValueError, match="smtpd option 'certificate': cannot read"):
         material(Options(certificate=(tmp_path / "none.pem", "none"), ssl_context=context))

@@ -56,7 +56,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     seen = seen_by(item)
     _note_phase(item, report)
-    if report.failed and seen:
+    if report.failed and any(each.started for each in seen):
         from ..transcript import section
 
         _add_section(report, section(seen))

@@ -63,7 +63,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 # What the plugin asks for beside the options of a server
-_OTHERS = ("env", "guard", "report", "save", "scope")
+_ONLY_INI = ("env", "guard")
+_ONLY_FLAGS = ("report", "save")
+_OTHERS = (*_ONLY_INI, *_ONLY_FLAGS, "scope")
 
 
 def pytest_load_initial_conftests(args: list[str]) -> None:
@@ -83,7 +85,11 @@ def _refuse_unknown(name: str, source: str) -> None:
             "set it in a marker or in the fixture smtpd_options"
         )
     if name not in OPTIONS and name not in _OTHERS:
-        raise pytest.UsageError(f"{source}: {unknown(name)}")
+        raise pytest.UsageError(f"{source}: {unknown(name, _OTHERS)}")
+    if name in _ONLY_INI and source.startswith("--"):
+        raise pytest.UsageError(f"{source}: set it in the ini file: smtpd_{name}")
+    if name in _ONLY_FLAGS and not source.startswith("--"):
+        raise pytest.UsageError(f"{source}: it is a flag of the command line: --smtpd-{name}")
 
 
 def _argument(option: Option) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Connection(asyncio.BufferedProtocol):
         self.loop = service.loop
         self.session = Session(service.state.profile, record)
         self.transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None  # asyncio's stand-in for it
         self._task: asyncio.Task[None] | None = None
         self._silence: asyncio.TimerHandle | None = None
         self._timeout = 0.0  # what the timer was set for
@@ -78,6 +79,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self._socket = transport.get_extra_info("socket")
         self._service.connections.add(self)
         self._note_tls()
         if self.record.tls is not None:
@@ -144,11 +146,10 @@ class Connection(asyncio.BufferedProtocol):
         if self._lost:
             return
         self._lost = True
-        connected = None if self.transport is None else self.transport.get_extra_info("socket")
-        if connected is not None and not self._reset:
+        if self._socket is not None and not self._reset:
             with contextlib.suppress(OSError):
                 # a forked child has the socket too: closing alone would tell the client nothing
-                connected.shutdown(socket.SHUT_RDWR)
+                self._socket.shutdown(socket.SHUT_RDWR)
         self._service.activity += 1
         self._service.connections.discard(self)
         if self._silence is not None:
@@ -274,11 +275,9 @@ class Connection(asyncio.BufferedProtocol):
         transport = self.transport
         if transport is None:
             return
-        if reset:
+        if reset and self._socket is not None:
             self._reset = True
-            transport.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, _RESET
-            )
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             transport.abort()
         else:
             transport.close()
