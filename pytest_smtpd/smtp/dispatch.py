@@ -261,8 +261,6 @@ def _help(session: Session, argument: bytes) -> Event | None:
 
 def _usable(session: Session, verb: str) -> bool:
     command = _known(session, verb)
-    if verb == "EHLO" and not session.profile.extensions:
-        return False
     return command is not None and (
         command.extension is None or command.extension in session.profile.extensions
     )

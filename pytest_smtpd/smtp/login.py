@@ -61,13 +61,11 @@ class Login:
         return self._turn(self._mechanism.respond(data))
 
     def _turn(self, step: Challenge | Success | Failure) -> Turn:
-        match step:
-            case Challenge(data):
-                text = base64.b64encode(data).decode("ascii")
-                return Turn(fill(replies.CHALLENGE, challenge=text), more=True)
-            case Success(user):
-                return Turn(self._outcome or replies.AUTHENTICATED, user=user)
-            case Failure(malformed):
-                if self._outcome is not None:
-                    return Turn(self._outcome, user="")
-                return Turn(replies.AUTH_SYNTAX if malformed else replies.BAD_CREDENTIALS)
+        if isinstance(step, Challenge):
+            text = base64.b64encode(step.data).decode("ascii")
+            return Turn(fill(replies.CHALLENGE, challenge=text), more=True)
+        if isinstance(step, Success):
+            return Turn(self._outcome or replies.AUTHENTICATED, user=step.user)
+        if self._outcome is not None:
+            return Turn(self._outcome, user="")
+        return Turn(replies.AUTH_SYNTAX if step.malformed else replies.BAD_CREDENTIALS)

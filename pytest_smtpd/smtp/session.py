@@ -129,11 +129,6 @@ class Session:
         return output[0] if len(output) == 1 else b"".join(output)
 
     @property
-    def waiting(self) -> Event | None:
-        """The event whose verdict is due, if one is."""
-        return self._event
-
-    @property
     def content_octets(self) -> int | None:
         """How much of a message has come so far, in octets; None outside of one."""
         reader = self._content or self.chunks

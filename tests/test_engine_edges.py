@@ -1,0 +1,78 @@
+"""What only an owner can do to a session, or see of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_smtpd import Options, Reply
+from pytest_smtpd.smtp import replies
+from pytest_smtpd.smtp.profile import Profile
+from pytest_smtpd.smtp.session import Session
+
+
+class Journal:
+    def __init__(self) -> None:
+        self.violations: list[str] = []
+
+    def client(self, line: bytes) -> None: ...
+
+    def content(self, octets: int) -> None: ...
+
+    def server(self, reply: bytes) -> None: ...
+
+    def violation(self, code: str) -> None:
+        self.violations.append(code)
+
+
+def begun(**options: object) -> tuple[Session, Journal]:
+    journal = Journal()
+    session = Session(Profile(Options(**options), date=lambda: "now"), journal)
+    session.connect("127.0.0.1")
+    assert session.next_event() is not None
+    session.accept()
+    return session, journal
+
+
+def say(session: Session, line: bytes) -> bytes:
+    session.receive(line + b"\r\n")
+    while session.next_event() is not None:
+        session.accept()
+    return session.bytes_to_send()
+
+
+def test_what_comes_before_the_handshake_is_thrown_away() -> None:
+    session, journal = begun(tls="starttls")
+    say(session, b"EHLO client.example")
+    assert say(session, b"STARTTLS").endswith(b"220 2.0.0 Ready to start TLS\r\n")
+    session.receive(b"MAIL FROM:<eve@example.com>\r\n")
+    assert session.next_event() is None
+    assert journal.violations == ["starttls-injection"]
+    session.tls_established()
+    assert session.next_event() is None
+    assert session.bytes_to_send() == b""
+
+
+def test_a_session_is_closed_once() -> None:
+    session, _ = begun()
+    session.bytes_to_send()
+    session.close(replies.fill(replies.SHUTTING_DOWN, hostname="mx"))
+    session.close(replies.fill(replies.TIMED_OUT, hostname="mx"))
+    assert session.bytes_to_send() == b"421 mx Service shutting down\r\n"
+
+
+def test_help_of_a_server_that_knows_only_helo() -> None:
+    session, _ = begun(extensions=(), without_extensions=())
+    assert b"502" in say(session, b"HELP")
+    session, _ = begun(extensions=("HELP",))
+    assert b"EHLO" in say(session, b"HELP")
+
+
+@pytest.mark.parametrize("octets", [b"AGFubgB3cm9uZw==", b"AGFubgByaWdodA=="])
+def test_an_answer_to_auth_decides_whatever_the_password(octets: bytes) -> None:
+    session, _ = begun(users={"ann": "right"})
+    say(session, b"EHLO client.example")
+    session.receive(b"AUTH PLAIN " + octets + b"\r\n")
+    assert session.next_event() is not None
+    session.accept(Reply(235, "Come in"))
+    assert session.bytes_to_send() == b"235 Come in\r\n"
+    assert session.user is not None

@@ -1,0 +1,65 @@
+"""Replies: what a test author may write, and the octets that come of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_smtpd import Reply
+from pytest_smtpd.smtp import replies
+
+
+@pytest.mark.parametrize("code", [199, 600, "250", None])
+def test_a_code_out_of_range(code: object) -> None:
+    with pytest.raises(ValueError, match="from 200 to 599"):
+        Reply(code, "text")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\rb", None])
+def test_a_text_with_control_characters(text: object) -> None:
+    with pytest.raises(ValueError, match="without control characters"):
+        Reply(250, text)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("enhanced", ["5.0.0", "2.0", "two"])
+def test_an_enhanced_code_of_another_class(enhanced: str) -> None:
+    with pytest.raises(ValueError, match="enhanced status code"):
+        Reply(250, "OK", enhanced)
+
+
+@pytest.mark.parametrize(
+    ("written", "reply"),
+    [
+        (450, "450 4.2.0 Requested mail action not taken: mailbox unavailable"),
+        (459, "459 4.0.0 Temporary failure"),
+        (599, "599 5.0.0 Permanent failure"),
+        (334, "334 Go on"),
+        ("451", "451 4.3.0 Requested action aborted: local error in processing"),
+        ("451 4.7.1 Greylisted", "451 4.7.1 Greylisted"),
+        ("451-Later", "451 Later"),
+        (Reply(550, "No", "5.1.1"), "550 5.1.1 No"),
+    ],
+)
+def test_what_may_be_written(written: object, reply: str) -> None:
+    assert str(Reply.of(written)) == reply
+
+
+@pytest.mark.parametrize("written", [100, 600, True, "later", "", 4.5, None, "450 5.1.1 Class"])
+def test_what_may_not(written: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - each has a text of its own, tested elsewhere
+        Reply.of(written)
+
+
+def test_long_lines_are_cut_and_no_character_is() -> None:
+    octets = Reply(550, "\u00e9" * 600, "5.1.1").encode(enhanced=True, utf8=True)
+    lines = octets.split(b"\r\n")[:-1]
+    assert all(len(line) <= 510 for line in lines)
+    assert [line[:10] for line in lines] == [b"550-5.1.1 "] * (len(lines) - 1) + [b"550 5.1.1 "]
+    assert b"".join(line[10:] for line in lines).decode() == "\u00e9" * 600
+
+
+def test_the_table_agrees_with_itself() -> None:
+    rows = [row for row in vars(replies).values() if isinstance(row, Reply)]
+    assert len(rows) > 40
+    for row in rows:
+        assert row.enhanced is None or row.enhanced[0] == str(row.code)[0]
+        assert row.text.isascii()
