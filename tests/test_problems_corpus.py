@@ -13,6 +13,7 @@ import smtplib
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from email.charset import BASE64, Charset
 from email.header import Header
 from email.message import EmailMessage
 from email.message import Message as AnyMessage
@@ -84,8 +85,12 @@ def old_style() -> AnyMessage:
     message["Subject"] = Header("Grüße aus Köln, " * 20, "utf-8").encode()
     message["Date"] = formatdate(localtime=True)
     message["Message-ID"] = make_msgid(domain="example.com")
-    message.attach(email.mime.text.MIMEText("Grüße, " * 300))
-    message.attach(email.mime.text.MIMEText("<p>Grüße", "html"))
+    charset = Charset("utf-8")
+    charset.body_encoding = (
+        BASE64  # the default, unless somebody has changed it for all (Flask-Mail)
+    )
+    message.attach(email.mime.text.MIMEText("Grüße, " * 300, "plain", charset))
+    message.attach(email.mime.text.MIMEText("<p>Grüße", "html", charset))
     return message
 
 

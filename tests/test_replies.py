@@ -50,11 +50,12 @@ def test_what_may_not(written: object) -> None:
 
 
 def test_long_lines_are_cut_and_no_character_is() -> None:
-    octets = Reply(550, "\u00e9" * 600, "5.1.1").encode(enhanced=True, utf8=True)
+    text = "x" + "\u00e9" * 600
+    octets = Reply(550, text, "5.1.1").encode(enhanced=True, utf8=True)
     lines = octets.split(b"\r\n")[:-1]
     assert all(len(line) <= 510 for line in lines)
     assert [line[:10] for line in lines] == [b"550-5.1.1 "] * (len(lines) - 1) + [b"550 5.1.1 "]
-    assert b"".join(line[10:] for line in lines).decode() == "\u00e9" * 600
+    assert b"".join(line[10:] for line in lines).decode() == text
 
 
 def test_the_table_agrees_with_itself() -> None:
