@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NoReturn
 
+# That can be made; each but the first fails a verifying client in its own way
 CERTIFICATES = ("valid", "expired", "not-yet-valid", "wrong-host", "untrusted")
 
 

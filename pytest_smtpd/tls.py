@@ -17,15 +17,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from .checks import CERTIFICATES
+
 if TYPE_CHECKING:
     import ssl
 
     import trustme
 
 _FilePath: TypeAlias = "str | os.PathLike[str]"
-
-KINDS = ("valid", "expired", "not-yet-valid", "wrong-host", "untrusted")
-"""The certificates that can be made; each but the first fails a verifying client in its own way."""
 
 # Fixed dates, so that frozen time changes no certificate. They lie within the CA's validity.
 _DATES = {
@@ -107,9 +106,9 @@ def material(options: TLSOptions) -> TLSMaterial:
         return TLSMaterial(options.ssl_context, lambda: own_file)
     if not isinstance(certificate, str):
         return _own_pair(*certificate)
-    if certificate not in KINDS:
+    if certificate not in CERTIFICATES:
         raise ValueError(
-            f"smtpd option 'certificate': {certificate!r} is none of {', '.join(KINDS)}"
+            f"smtpd option 'certificate': {certificate!r} is none of {', '.join(CERTIFICATES)}"
         )
     if certificate == "wrong-host":
         return _made(certificate, _WRONG_NAMES)
