@@ -20,6 +20,8 @@ class Journal:
 
     def server(self, reply: bytes) -> None: ...
 
+    def message(self, raw: bytes, eight_bit: bool) -> None: ...
+
     def violation(self, code: str) -> None:
         self.violations.append(code)
 

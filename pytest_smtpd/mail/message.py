@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from pytest_smtpd.mail.problems import Problem
@@ -25,17 +25,18 @@ _SHOWN_LENGTH = 60
 _MAX_ADDRESS_HEADERS = 1_048_576
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """The SMTP envelope (RFC 5321 section 2.3.1), addresses as they were sent.
 
-    `mail_from` is `""` for the null sender. Parameter names are in upper case, values as sent,
-    `None` for a bare keyword; `rcpt_parameters` is parallel to `rcpt_to`.
+    `mail_from` is what stood in MAIL, `""` for the null sender; `rcpt_to` are the recipients that
+    were accepted, in their order. `mail_parameters` are the ESMTP parameters of MAIL (RFC 5321
+    section 4.1.2), such as `{"SIZE": "1000"}`, and `rcpt_parameters` those of each RCPT, parallel
+    to `rcpt_to`: names in upper case, values as sent, `None` for a bare keyword.
     """
 
     mail_from: str
     rcpt_to: tuple[str, ...]
-    mail_parameters: dict[str, str | None] = field(default_factory=dict)
+    mail_parameters: dict[str, str | None] = {}
     rcpt_parameters: tuple[dict[str, str | None], ...] = ()
 
 
@@ -44,8 +45,10 @@ class Attachment:
     """A part of a message that is no body, its content decoded.
 
     `filename` is as sent (it may hold a path: do not trust it) and `None` where absent.
-    `content_id` has no angle brackets. `inline` is what Content-Disposition says (RFC 2183); where
-    it says nothing, a part with a Content-ID is inline.
+    `content_type` is the media type without parameters, `"image/png"` (RFC 2045 section 5), and
+    `content` the octets, transfer encoding undone. `content_id` has no angle brackets (RFC 2392)
+    and is `None` where absent. `inline` is what Content-Disposition says (RFC 2183); where it says
+    nothing, a part with a Content-ID is inline.
     """
 
     filename: str | None
@@ -75,16 +78,23 @@ class Addresses(tuple[str, ...]):
 
 
 class Message(EmailMessage):
-    """A received message. Servers make these; their parts are plain `EmailMessage`s.
+    """A received message. Servers make these; their parts are plain `EmailMessage` objects.
 
-    Malformed mail never raises: the raw text comes back and `defects` says why.
+    It is an `email.message.EmailMessage` (RFC 5322, RFC 2045), read when it is first looked at.
+    Malformed mail never raises: the raw text comes back and `defects` says why. A message is always
+    true; copies and pickles of it work, without their session.
     """
 
     raw: bytes
-    """Exactly what was sent: dot-stuffing undone, CRLF kept."""
+    """Exactly what was sent, in octets: dot-stuffing undone (RFC 5321 section 4.5.2), CRLF kept.
+
+    The CRLF before the final dot is included. It stands behind the trace headers where the option
+    `trace_headers` is on.
+    """
     envelope: Envelope
+    """Sender, recipients and their ESMTP parameters, which no header has to repeat."""
     id: str
-    """The queue id given in the `250` reply."""
+    """The queue id given in the `250` reply; no other message of the server has it."""
     received_at: datetime
     """When the message was accepted; aware."""
     session: SessionRecord | None
@@ -109,10 +119,12 @@ class Message(EmailMessage):
     if not TYPE_CHECKING:  # a type checker shall still report unknown attributes
 
         def __getattr__(self, name):
+            __tracebackhide__ = True
             if name == "defects":
                 return self.__dict__.setdefault(name, self._find_defects())
             if name not in _PARSED:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+                text = f"{type(self).__name__!r} object has no attribute {name!r}"
+                raise AttributeError(text, name=name, obj=self)
             from pytest_smtpd.mail.parsing import parse
 
             parsed = parse(self.raw).__dict__
@@ -191,36 +203,39 @@ class Message(EmailMessage):
 
     @property
     def sender(self) -> str:
-        """The envelope sender, `""` for the null sender."""
+        """The envelope sender, `""` for the null sender (RFC 5321 section 4.5.5)."""
         return self.envelope.mail_from
 
     @property
     def recipients(self) -> Addresses:
-        """The envelope recipients."""
+        """The envelope recipients, in their order; equal to a tuple and to a list of the same."""
         return Addresses(self.envelope.rcpt_to)
 
     @property
     def subject(self) -> str:
-        """The decoded Subject, `""` where absent."""
+        """The decoded Subject (RFC 2047), `""` where absent."""
         return str(self.get("Subject", ""))
 
     @property
     def text(self) -> str | None:
-        """The decoded text body, `None` where absent."""
+        """The decoded text body, `None` where absent.
+
+        Line ends are `\\n`; what cannot be decoded becomes U+FFFD.
+        """
         from pytest_smtpd.mail.content import body_text, plain_body
 
         return body_text(plain_body(self))
 
     @property
     def html(self) -> str | None:
-        """The decoded HTML body, `None` where absent."""
+        """The decoded HTML body, its source, `None` where absent; line ends as in `text`."""
         from pytest_smtpd.mail.content import body_text, find_body
 
         return body_text(find_body(self, "html"))
 
     @property
     def attachments(self) -> list[Attachment]:
-        """All parts that are no body: attached and inline ones, attached messages."""
+        """All parts that are no body, in their order: attached, inline, and attached messages."""
         from pytest_smtpd.mail import content
 
         return [
@@ -247,8 +262,8 @@ class Message(EmailMessage):
     def link(self, contains: str | None = None, text: str | None = None) -> str:
         """The only link whose URL contains `contains` and whose link text contains `text`.
 
-        Raises:
-            AssertionError: none or several fit; it lists the candidates.
+        Either may be left out. Raises `AssertionError` where none or several fit; it lists the
+        candidates.
         """
         __tracebackhide__ = True
         from pytest_smtpd.mail.search import find_links, only_link
@@ -263,9 +278,9 @@ class Message(EmailMessage):
         """The only match of `pattern` (its group 1 if it has one): a one-time code.
 
         Looked for in the text body, and where that has none, in the visible text of the HTML body.
+        By default a code is four to eight digits.
 
-        Raises:
-            AssertionError: no match, or several that differ; it lists them and the body.
+        Raises `AssertionError` for no match, or several that differ; it lists them and the body.
         """
         __tracebackhide__ = True
         from pytest_smtpd.mail.search import only_code
@@ -277,7 +292,10 @@ class Message(EmailMessage):
 
     @property
     def bcc(self) -> Addresses:
-        """The envelope recipients that no To or Cc header (nor Resent-To, Resent-Cc) names."""
+        """The envelope recipients that no To or Cc header (nor Resent-To, Resent-Cc) names.
+
+        That is what makes a blind copy (RFC 5322 section 3.6.3).
+        """
         from pytest_smtpd.mail.fields import address_key, parse_addresses
 
         named: set[str] = set()
@@ -302,7 +320,7 @@ class Message(EmailMessage):
         return snapshot(self, self.raw, redact)
 
     def problems(self) -> list[Problem]:
-        """What a mail admin would object to in this message."""
+        """What a mail admin would object to in this message; at most 20 problems of one code."""
         from pytest_smtpd.mail.problems import find_problems
 
         return find_problems(self)
@@ -310,7 +328,8 @@ class Message(EmailMessage):
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write `raw` to `path`, for an existing directory to `ID.eml` in it; give the file's path.
 
-        Missing directories on the way are made. Raises `OSError` as writing a file does.
+        Missing directories on the way are made, a file that is there is overwritten. Raises
+        `OSError` as writing a file does.
         """
         target = Path(path)
         if target.is_dir():

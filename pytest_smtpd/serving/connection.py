@@ -15,12 +15,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from ..clock import monotonic
 from ..record import SessionRecord, TLSInfo
 from ..smtp import replies
 from ..smtp.events import Event, Mail, MessageReceived
 from ..smtp.replies import Reply, fill
 from ..smtp.session import Session
 from .deliberation import Deliberation
+from .transport import SocketTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -34,7 +36,6 @@ LINGER = 1.0  # seconds for a client to take the last reply
 JUST_NOW = 0.05  # seconds in which a client in conversation says the next thing
 SHORT_LINGER = 0.1  # the same when the server stops
 THROTTLE_STEP = 0.05  # seconds' worth of octets read at once from a throttled client
-SHUTDOWN_TIMEOUT = 0.1  # seconds for the client's close_notify: nobody waits for good manners
 
 # SO_LINGER with zero seconds: closing resets the connection
 _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
@@ -55,11 +56,9 @@ class Connection(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None  # asyncio's stand-in for it
         self._task: asyncio.Task[None] | None = None
-        self._silence: asyncio.TimerHandle | None = None
-        self._timeout = 0.0  # what the timer was set for
-        self._heard = self.loop.time()  # when the client last got on
+        self._heard = monotonic()  # when the client last got on
         self._progress = 0
-        self._encrypted: list[bytes] | None = None  # came while the handshake was completed
+        self._handshaking = False
         self.write_paused = False
         self._read_paused = False
         self._scheduled = False
@@ -78,16 +77,19 @@ class Connection(asyncio.BufferedProtocol):
     # ---- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        again = self.transport is not None  # now with TLS
         self.transport = cast(asyncio.Transport, transport)
         self._socket = transport.get_extra_info("socket")
-        self._service.connections.add(self)
         self._note_tls()
+        if again:
+            self.session.tls_established()
+            return
+        self._service.add(self)
         if self.record.tls is not None:
             self.session.tls_established()
         if self._spoke:
             self.session.talks_early()
         self.session.connect(self.record.peer[0])
-        self._watch_silence()
         self._pump()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -104,9 +106,6 @@ class Connection(asyncio.BufferedProtocol):
             self._throttled = True
             self.loop.call_later(nbytes / rate, self._read_on)
             self._mind_reading()
-        if self._encrypted is not None:
-            self._encrypted.append(data)
-            return
         if self._closing:
             return
         if self._epoch != self.state.epoch:
@@ -115,9 +114,9 @@ class Connection(asyncio.BufferedProtocol):
         self._pump()
         if self.session.progress != self._progress:
             self._progress = self.session.progress
-            self._heard = self.loop.time()
-        if self.state.options.timeout != self._timeout:
-            self._watch_silence()
+            self._heard = monotonic()
+        if self.state.options.timeout != self._service.timeout:
+            self._service.watch_silence()
 
     def _renew_record(self) -> None:
         """A connection that outlives its test is another session for the next one."""
@@ -152,8 +151,6 @@ class Connection(asyncio.BufferedProtocol):
                 self._socket.shutdown(socket.SHUT_RDWR)
         self._service.activity += 1
         self._service.connections.discard(self)
-        if self._silence is not None:
-            self._silence.cancel()
         if self._task is not None:
             self._task.cancel()
         self._closing = True
@@ -181,10 +178,14 @@ class Connection(asyncio.BufferedProtocol):
             if self._faults or event.stage in state.judge.stages_with_callbacks:
                 self._flush()
                 self._start(Deliberation(self, event).run)
+            elif (refusal := state.judge.refusal(event)) is not None:
+                session.refuse(refusal)
+            elif isinstance(event, MessageReceived):
+                self.accept_message(event, self.build(event))
             else:
-                self._decide(event, state.judge.refusal(event))
+                self.accept(event)
         self._flush()
-        if session.tls_due and self._task is None and not self._closing:
+        if session.tls_due and not (self._task or self.write_paused or self._closing):
             self._begin_handshake()
         if self.write_paused or self._read_paused or session.backlog > MAX_BACKLOG:
             self._mind_reading()
@@ -195,22 +196,12 @@ class Connection(asyncio.BufferedProtocol):
         self._scheduled = False
         self._pump()
 
-    def _decide(self, event: Event, refusal: Reply | None) -> None:
-        if refusal is not None:
-            self.session.refuse(refusal)
-        elif isinstance(event, MessageReceived):
-            self.accept_message(event, self.build(event))
-        else:
-            self.accept(event)
-
     def accept(self, event: Event, reply: Reply | None = None) -> None:
         if isinstance(event, Mail):
             event.transaction.tag = self.state.epoch
         self.session.accept(reply)
 
     def build(self, event: MessageReceived, recipients: Sequence[int] | None = None) -> Message:
-        if recipients is None:
-            recipients = range(len(event.transaction.rcpt_to))
         return self.state.message(event.raw, event.transaction, recipients, self.record)
 
     def accept_message(
@@ -218,10 +209,10 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         """Stores it, then answers: the usual reply where `answers` has none of its own."""
         self.state.store(message, event.transaction, self.record)
-        queued = replies.queued(message.id)
+        queued = replies.Queued(message.id)
         if self.state.profile.lmtp and len(answers) == 1:
             answers = list(answers) * len(event.transaction.rcpt_to)
-        self.session.accept([queued if answer is None else answer for answer in answers])
+        self.session.accept([answer or queued for answer in answers])
 
     def _flush(self) -> None:
         session, record = self.session, self.record
@@ -229,16 +220,16 @@ class Connection(asyncio.BufferedProtocol):
         record.helo, record.user = session.hello, session.user
         if session.closing:
             record.ends("quit" if session.quit else "server")
-        if data and self.writable:
+        if data:
             self.write(data)
 
-    @property
-    def writable(self) -> bool:
-        return self.transport is not None and not self.transport.is_closing()
-
-    def write(self, data: bytes) -> None:
-        assert self.transport is not None
-        self.transport.write(data)
+    def write(self, data: bytes) -> bool:
+        """Sends octets; whether the client is still there to take them."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return False
+        transport.write(data)
+        return True
 
     def _mind_end(self) -> None:
         """Closes when all has been said."""
@@ -266,7 +257,7 @@ class Connection(asyncio.BufferedProtocol):
             self.state.errors.append(error)
             self.session.close(self._named(replies.INTERNAL_ERROR))
         self._task = None
-        self._heard = self.loop.time()  # the client was waiting for us
+        self._heard = monotonic()  # the client was waiting for us
         self._pump()
 
     def drop(self, *, reset: bool) -> None:
@@ -309,35 +300,21 @@ class Connection(asyncio.BufferedProtocol):
     # ---- TLS
 
     def _begin_handshake(self) -> None:
-        assert self.transport is not None
-        self.transport.pause_reading()  # what comes now is for the TLS layer
-        self._encrypted = []
-        self._start(partial(self._handshake, self.transport))
+        assert isinstance(self.transport, SocketTransport)
+        self._handshaking = True
+        self._start(partial(self._handshake, self.transport.detach()))
 
-    async def _handshake(self, transport: asyncio.Transport) -> None:
-        context = self._service.ssl_context
-        assert context is not None
+    async def _handshake(self, client: socket.socket) -> None:
         try:
-            self.transport = await self.loop.start_tls(
-                transport,
-                self,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=self.state.options.timeout,
-                ssl_shutdown_timeout=SHUTDOWN_TIMEOUT,
-            )
+            await self._service.encrypt(client, self)
         except OSError as error:
             self.session.closing = self._closing = True
             note_failed_handshake(self.record, error)
             self.connection_lost(None)  # asyncio tells nobody whose handshake failed
-            return
         except asyncio.CancelledError:
             self.connection_lost(None)
             raise
-        self._note_tls()
-        self.session.tls_established()
-        early, self._encrypted = self._encrypted, None
-        self.session.receive(b"".join(early or ()))
+        self._handshaking = False
 
     def _note_tls(self) -> None:
         assert self.transport is not None
@@ -348,27 +325,20 @@ class Connection(asyncio.BufferedProtocol):
 
     # ---- silence, back-pressure, ends
 
-    def _watch_silence(self, seconds: float | None = None) -> None:
-        if self._silence is not None:
-            self._silence.cancel()
-        self._timeout = self.state.options.timeout
-        self._silence = self.loop.call_later(
-            self._timeout if seconds is None else seconds, self._on_silence
-        )
-
-    def _on_silence(self) -> None:
+    def mind_silence(self, limit: float) -> float:
+        """Ends a session that has been silent for `limit` seconds; how many it has left."""
         waiting_for_us = self._task is not None or self._scheduled
-        silent = 0.0 if waiting_for_us else self.loop.time() - self._heard
-        if silent < self._timeout - 0.001:
-            self._watch_silence(self._timeout - silent)
-            return
+        left = limit if waiting_for_us else self._heard + limit - monotonic()
+        if left > 0.001:
+            return left
         self.record.ends("timeout")
         self._end(replies.TIMED_OUT)
+        return limit
 
     @property
     def in_conversation(self) -> bool:
         """Whether the client has just got on, and it is not we who let it wait."""
-        return self._task is None and self.loop.time() - self._heard < JUST_NOW
+        return self._task is None and monotonic() - self._heard < JUST_NOW
 
     def shut_down(self) -> None:
         """The server stops: what is due goes out, then 421, then the connection is closed."""
@@ -378,7 +348,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.unsent and self.transport is not None:
             self.transport.write(self.unsent)
         self.record.ends("server")
-        if self._encrypted is not None:  # in the middle of a handshake nothing can be said
+        if self._handshaking:  # in the middle of a handshake nothing can be said
             self.session.closing = self._closing = True
             self.abort()
             return
@@ -421,7 +391,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _mind_reading(self) -> None:
         transport = self.transport
-        if transport is None or transport.is_closing() or self._encrypted is not None:
+        if transport is None or transport.is_closing() or self._handshaking:
             return
         pause = self._throttled or self.write_paused or self.session.backlog > MAX_BACKLOG
         if pause != self._read_paused:

@@ -198,11 +198,10 @@ class Deliberation:
         while connection.unsent:
             while connection.write_paused:
                 await asyncio.sleep(SPLIT_PAUSE)
-            if not connection.writable:
-                return False
             piece = connection.unsent[: octets or len(data)]
             connection.unsent = connection.unsent[len(piece) :]
-            connection.write(piece)
+            if not connection.write(piece):
+                return False
             # Not behind the last piece: the client may go on at once, with a handshake, say
             if connection.unsent:
                 await asyncio.sleep(SPLIT_PAUSE)

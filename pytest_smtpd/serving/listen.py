@@ -74,6 +74,8 @@ def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socke
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # for the connections, which inherit it: replies must not wait for one another
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.setblocking(False)
         listener.bind((address, port))
         listener.listen(BACKLOG)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..clock import monotonic
 from ..record import EndedBy, SessionRecord
-from .connection import SHUTDOWN_TIMEOUT, Connection, note_failed_handshake
+from .connection import Connection, note_failed_handshake
+from .listen import BACKLOG
+from .transport import SocketTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -26,6 +28,7 @@ SETTLE_TIMEOUT = 0.3  # seconds for that, however busy clients are
 GOODBYES = 0.25  # seconds at most for clients in the middle of a conversation
 STOP_TIMEOUT = 1.0  # seconds for clients to take their last reply
 CLEAN_UP_TIME = 0.3  # seconds kept for the end itself
+SHUTDOWN_TIMEOUT = 0.1  # seconds for the client's close_notify: nobody waits for good manners
 _CONTENT_TYPE_HANDSHAKE = b"\x16"  # RFC 8446 section 5.1
 
 
@@ -46,10 +49,12 @@ class Service:
         self.loop = _Loop()
         self.loop.set_debug(False)  # or slow callbacks would be logged under -X dev
         self.loop.set_exception_handler(self._on_exception)
-        self.ssl_context = context
+        self._ssl_context = context
         self.buffer = memoryview(bytearray(READ_SIZE))
         self.connections: set[Connection] = set()
         self.activity = 0  # grows with all that clients do
+        self.timeout = 0.0  # seconds of silence that clients are watched for
+        self._watch: asyncio.TimerHandle | None = None
         self._implicit_tls = state.options.tls == "implicit"
         self._listeners = listeners
         # Accepted, nothing heard of them yet
@@ -122,50 +127,46 @@ class Service:
 
     # ---- new connections
 
-    def _accept(self, listener: socket.socket) -> None:
-        for _ in range(100):  # then the connections that are there get their turn
-            try:
-                client, address = listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    # out of descriptors: without a pause this would be asked again at once
-                    self.loop.remove_reader(listener)
-                    self.loop.call_later(0.1, self._accept_again, listener)
-                    return
-                raise
-            self.activity += 1
-            client.setblocking(False)
-            peer = (str(address[0]), int(address[1])) if isinstance(address, tuple) else ("", 0)
-            record = SessionRecord(peer, self.state.mask)
-            self.state.sessions.append(record)
-            if self._implicit_tls:
-                self._await_first_octet(client, record)
-            else:
-                self._serve(client, record, spoke=_has_spoken(client))
+    def _accept(self, listener: socket.socket) -> bool:
+        """Takes in one client, if one is there.
+
+        One a turn: if there are more the loop says so again, which costs less than to ask.
+        """
+        try:
+            client, address = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                # out of descriptors: without a pause this would be asked again at once
+                self.loop.remove_reader(listener)
+                self.loop.call_later(0.1, self._accept_again, listener)
+                return False
+            raise
+        self.activity += 1
+        client.setblocking(False)
+        peer = (str(address[0]), int(address[1])) if isinstance(address, tuple) else ("", 0)
+        record = SessionRecord(peer, self.state.mask)
+        self.state.sessions.append(record)
+        if self._implicit_tls:
+            self._await_first_octet(client, record)
+        else:
+            connection = Connection(self, record, spoke=_has_spoken(client))
+            connection.connection_made(SocketTransport(self.loop, client, connection))
+        return True
 
     def _accept_again(self, listener: socket.socket) -> None:
         if listener in self._listeners:
             self.loop.add_reader(listener, self._accept, listener)
 
-    def _serve(self, client: socket.socket, record: SessionRecord, spoke: bool = False) -> None:
-        task = self.loop.create_task(self._connect(client, record, spoke))
+    def _begin_tls(self, client: socket.socket, record: SessionRecord) -> None:
+        task = self.loop.create_task(self._shake_hands(client, record))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _connect(self, client: socket.socket, record: SessionRecord, spoke: bool) -> None:
-        tls: dict[str, Any] = {}
-        if self._implicit_tls:
-            tls = {
-                "ssl": self.ssl_context,
-                "ssl_handshake_timeout": self.state.options.timeout,
-                "ssl_shutdown_timeout": SHUTDOWN_TIMEOUT,
-            }
+    async def _shake_hands(self, client: socket.socket, record: SessionRecord) -> None:
         try:
-            await self.loop.connect_accepted_socket(
-                lambda: Connection(self, record, spoke), client, **tls
-            )
+            await self.encrypt(client, Connection(self, record, spoke=False))
         except OSError as error:
             client.close()
             note_failed_handshake(record, error)
@@ -174,6 +175,19 @@ class Service:
             record.ends("server")
             record.closed()
             raise
+
+    async def encrypt(self, client: socket.socket, connection: Connection) -> None:
+        """Shakes hands on a plain socket; then it is the connection's, as a TLS transport.
+
+        Raises `OSError` where the handshake fails, `ConnectionAbortedError` if for its time-out.
+        """
+        await self.loop.connect_accepted_socket(
+            lambda: connection,
+            client,
+            ssl=self._ssl_context,
+            ssl_handshake_timeout=self.state.options.timeout,
+            ssl_shutdown_timeout=SHUTDOWN_TIMEOUT,
+        )
 
     def _await_first_octet(self, client: socket.socket, record: SessionRecord) -> None:
         # The handshake must not start before it is sure that the client wants one: asyncio would
@@ -190,7 +204,7 @@ class Service:
             except OSError:
                 octets = b""
             if octets.startswith(_CONTENT_TYPE_HANDSHAKE):
-                self._serve(client, record)
+                self._begin_tls(client, record)
             else:
                 if octets:
                     record.client(octets.partition(b"\r\n")[0])
@@ -212,6 +226,24 @@ class Service:
         self.loop.remove_reader(client)
         return client
 
+    # ---- connections that are there
+
+    def add(self, connection: Connection) -> None:
+        self.connections.add(connection)
+        if self._watch is None:
+            self.watch_silence()
+
+    def watch_silence(self) -> None:
+        """Watches all connections with one timer, set for the first that may have been silent.
+
+        One for each would cost each of them 3 us.
+        """
+        if self._watch is not None:
+            self._watch.cancel()
+        self.timeout = self.state.options.timeout
+        left = [each.mind_silence(self.timeout) for each in list(self.connections)]
+        self._watch = self.loop.call_later(min(left), self.watch_silence) if left else None
+
     # ---- the end
 
     def _begin_stop(self, deadline: float, disconnect: bool) -> None:
@@ -221,7 +253,9 @@ class Service:
     def _settle(self, then: Callable[[], None], end: float) -> None:
         """Takes in what clients have already sent or closed, until `end` at most, then goes on."""
         for listener in self._listeners:
-            self._accept(listener)  # whoever has connected by now is served
+            for _ in range(BACKLOG):  # whoever has connected by now is served
+                if not self._accept(listener):
+                    break
         self._take_turns(then, min(end, monotonic() + SETTLE_TIMEOUT), self.activity, 0)
 
     def _take_turns(self, then: Callable[[], None], end: float, seen: int, turns: int) -> None:

@@ -75,14 +75,18 @@ class State:
         self.strays._remove_all()
         self.sessions.clear()
 
-    def message(self, raw: bytes, transaction: Transaction, recipients: Sequence[int],
+    def message(self, raw: bytes, transaction: Transaction, recipients: Sequence[int] | None,
                 record: SessionRecord) -> Message:  # fmt: skip
-        """A message for those recipients of the transaction, by their number."""
+        """A message for those recipients of the transaction, by their number; None is for all."""
+        rcpt_to, rcpt_parameters = transaction.rcpt_to, transaction.rcpt_parameters
+        if recipients is not None:
+            rcpt_to = [rcpt_to[number] for number in recipients]
+            rcpt_parameters = [rcpt_parameters[number] for number in recipients]
         envelope = Envelope(
             transaction.mail_from,
-            tuple(transaction.rcpt_to[number] for number in recipients),
+            tuple(rcpt_to),
             transaction.mail_parameters,
-            tuple(transaction.rcpt_parameters[number] for number in recipients),
+            tuple(rcpt_parameters),
         )
         queue_id = f"{self._prefix}{next(self._numbers):04X}"
         now = datetime.now(UTC)

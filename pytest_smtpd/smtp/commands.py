@@ -14,6 +14,9 @@ from enum import Enum
 class Phase(Enum):
     """Where a session stands between two commands (RFC 5321 section 4.1.4)."""
 
+    # Enum's own is Python code, and every command is looked up by the phase it comes in
+    __hash__ = object.__hash__
+
     CONNECT = "before the greeting"
     REFUSED = "the host was refused"
     START = "greeted, no EHLO yet"
@@ -36,12 +39,13 @@ class Command:
     before_tls: bool = False  # taken in clear although TLS is required (RFC 3207 section 4)
     before_auth: bool = False  # taken although AUTH is required (RFC 4954 section 4)
     in_group: bool = False  # may be followed at once by more (RFC 2920 section 3.1)
+    lmtp: bool | None = None  # of one protocol only (RFC 2033 section 4.1)
 
 
 COMMANDS: dict[str, Command] = {
-    "HELO": Command(_GREETED, before_auth=True),
-    "EHLO": Command(_GREETED, before_tls=True, before_auth=True),
-    "LHLO": Command(_GREETED, before_tls=True, before_auth=True),
+    "HELO": Command(_GREETED, before_auth=True, lmtp=False),
+    "EHLO": Command(_GREETED, before_tls=True, before_auth=True, lmtp=False),
+    "LHLO": Command(_GREETED, before_tls=True, before_auth=True, lmtp=True),
     "STARTTLS": Command(_READY, "STARTTLS", before_tls=True, before_auth=True),
     "AUTH": Command(_READY, "AUTH", before_auth=True),
     "MAIL": Command(_READY, in_group=True),

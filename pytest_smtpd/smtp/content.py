@@ -5,9 +5,8 @@ Only CRLF . CRLF ends DATA (RFC 5321 section 4.1.1.4); anything like it is conte
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 _END = b"\r\n.\r\n"
+_BEGINNINGS_OF_END = tuple(_END[:n] for n in (4, 3, 2, 1))
 MAX_TEXT_LINE = 998  # RFC 5321 section 4.5.3.1.6, without the CRLF
 
 
@@ -24,9 +23,7 @@ class DataReader:
         self.size = 0  # octets of content so far, dots undone
         self._limit = limit
         self._pieces: list[bytes] = []
-        # The CRLF of the DATA command is the first half of the end of an empty message; it goes
-        # in front and comes off again with the first piece
-        self._held = b"\r\n"
+        self._held = b""
         self._at_start = True
 
     @property
@@ -35,23 +32,33 @@ class DataReader:
 
     def feed(self, data: bytes) -> bytes | None:
         """Takes octets; gives back what stands behind the final dot once it has come."""
-        data = self._held + data
-        end = data.find(_END)
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        elif self._at_start and data.startswith(b"."):
+            # The CRLF of the DATA command belongs to this dot; it comes off with the first piece
+            data = b"\r\n" + data
+        else:
+            self._at_start = False
+        # Without a dot in front of a line there is neither an end nor anything to undo
+        dot = data.find(b"\r\n.")
+        end = dot if dot < 0 or data.startswith(_END, dot) else data.find(_END, dot)
         if end >= 0:
-            self._take(data[: end + 2])
+            self._take(data[: end + 2], dot < end)
             return data[end + len(_END) :]
         # What may be the beginning of the end waits for the next read; so no piece is cut
         # inside a CRLF or between it and a dot
-        held = next((n for n in (4, 3, 2, 1) if data.endswith(_END[:n])), 0)
-        self._held = data[len(data) - held :]
-        self._take(data[: len(data) - held])
+        if data.endswith(_BEGINNINGS_OF_END):
+            held = next(len(each) for each in _BEGINNINGS_OF_END if data.endswith(each))
+            data, self._held = data[:-held], data[-held:]
+        self._take(data, dot >= 0)
         return None
 
-    def _take(self, piece: bytes) -> None:
+    def _take(self, piece: bytes, has_dots: bool) -> None:
         if not piece:
             return
         # RFC 5321 section 4.5.2: a dot at the start of a line is dropped
-        if b"\r\n." in piece:
+        if has_dots:
             piece = piece.replace(b"\r\n.", b"\r\n")
         if self._at_start:
             piece, self._at_start = piece[2:], False
@@ -103,24 +110,26 @@ class ChunkReader:
         return b"".join(pieces)
 
 
-def violations_in(raw: bytes, *, eight_bit: bool) -> Iterator[str]:
+def violations_in(raw: bytes, *, eight_bit: bool) -> list[str]:
     """The codes of the violations in a message's octets (see `violations`)."""
+    found = []
     line_ends = raw.count(b"\r\n")
     if raw.count(b"\n") != line_ends:
-        yield "bare-lf"
+        found.append("bare-lf")
     if raw.count(b"\r") != line_ends:
-        yield "bare-cr"
+        found.append("bare-cr")
     if _has_long_line(raw):
-        yield "long-line"
+        found.append("long-line")
     if not eight_bit and not raw.isascii():
-        yield "eight-bit"
+        found.append("eight-bit")
+    return found
 
 
 def _has_long_line(raw: bytes) -> bool:
     # Leaps from line feed to line feed, each as far ahead as the limit allows: a handful of
     # searches a kilobyte, however short the lines are
-    start, window = 0, MAX_TEXT_LINE + len(b"\r\n")
-    while len(raw) - start > MAX_TEXT_LINE:
+    start, window, last = 0, MAX_TEXT_LINE + len(b"\r\n"), len(raw) - MAX_TEXT_LINE
+    while start < last:
         feed = raw.rfind(b"\n", start, start + window)
         if feed < 0:
             return True

@@ -8,12 +8,26 @@ transaction; here a line is read.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import grammar, replies
 from .commands import COMMANDS, UNIMPLEMENTED, Command, Phase, why_not
 from .content import ChunkReader
-from .events import Auth, Data, Event, Hello, Mail, Noop, Quit, Rcpt, Rset, StartTLS, Transaction
+from .events import (
+    Auth,
+    Data,
+    Event,
+    Hello,
+    Mail,
+    Noop,
+    Parameters,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTLS,
+    Transaction,
+)
 from .grammar import Malformed
 from .lines import MAX_LINE
 from .replies import Reply, fill
@@ -26,6 +40,41 @@ _HTTP = frozenset({"CONNECT", "GET", "HEAD", "OPTIONS", "POST", "PRI", "PUT"})
 MAX_COMMAND = 512  # RFC 5321 section 4.5.3.1.4, with the CRLF
 # What extensions add: SIZE, BODY, SMTPUTF8, DSN and AUTH to MAIL; DSN to RCPT; RFC 4954 section 4
 _EXTRA_OCTETS = {"MAIL": 700, "RCPT": 600, "AUTH": 12_288 - MAX_COMMAND}
+
+
+class CommandLine(NamedTuple):
+    """What a line says by itself, in whatever session it comes."""
+
+    word: bytes
+    verb: str
+    argument: bytes
+    command: Command | None
+    is_http: bool
+    malformed: str | None  # the violation of a line that is no line at all
+    violations: tuple[str, ...]  # of one that is carried out all the same
+
+
+# A client, and a suite even more, says the same few lines over and over: looking one up takes
+# 0.1 us, reading it 3 us, and a message takes three.
+@lru_cache(maxsize=1024)
+def _read(line: bytes) -> CommandLine:
+    word, _, argument = line.rstrip(b" \t").partition(b" ")  # RFC 5321 section 4.1.1
+    verb = word.upper().decode("ascii", "replace")
+    command = COMMANDS.get(verb)
+    malformed = "bare-lf" if b"\n" in line else "bare-cr" if b"\r" in line else None
+    violations = []
+    # RFC 6531 section 3.3: in MAIL and RCPT it is their own parameter that decides
+    if (
+        verb not in ("MAIL", "RCPT")
+        and not line.isascii()
+        and not line.upper().endswith(b" SMTPUTF8")
+    ):
+        violations.append("non-ascii-command")
+    if len(line) + 2 > MAX_COMMAND + _EXTRA_OCTETS.get(verb, 0):
+        violations.append("long-command")
+    return CommandLine(
+        word, verb, argument.strip(b" "), command, verb in _HTTP, malformed, tuple(violations)
+    )
 
 
 def dispatch(session: Session, line: bytes) -> Event | None:
@@ -41,52 +90,36 @@ def dispatch(session: Session, line: bytes) -> Event | None:
     if len(line) > MAX_LINE:
         session.journal.client(b"(a line of over %d octets)" % MAX_LINE)
         raise Malformed(replies.LINE_TOO_LONG, "long-command")
-    word, _, argument = line.rstrip(b" \t").partition(b" ")  # RFC 5321 section 4.1.1
-    verb = word.upper().decode("ascii", "replace")
-    command = _known(session, verb)
+    word, verb, argument, command, is_http, malformed, violations = (
+        _read(line) if len(line) < MAX_COMMAND else _read.__wrapped__(line)
+    )
+    profile = session.profile
+    if command is not None and command.lmtp is not None and command.lmtp is not profile.lmtp:
+        command = None
     session.masking = verb.startswith("AUTH") or (session.masking and command is None)
     session.journal.client(_masked(word, argument) if session.masking else line)
     session.commands += 1
-    if verb in _HTTP and command is None:
+    if is_http:
         session.blame("http")
         session.misled = session.said_quit = True  # of what follows nothing is meant for us
-    if b"\n" in line or b"\r" in line:
-        code = "bare-lf" if b"\n" in line else "bare-cr"
-        raise Malformed(replies.BARE_LF_IN_COMMAND, code)
+    if malformed is not None:
+        raise Malformed(replies.BARE_LF_IN_COMMAND, malformed)
     session.in_group = (
-        command is not None
-        and command.in_group
-        and session.esmtp
-        and "PIPELINING" in session.profile.extensions
+        command is not None and command.in_group and session.esmtp and profile.pipelining
     )
-    if session.input and not session.in_group and verb != "STARTTLS":
+    if session.input.octets and not session.in_group and verb != "STARTTLS":
         session.blame("pipelining")
-    # RFC 6531 section 3.3: in MAIL and RCPT it is their own parameter that decides
-    if (
-        verb not in ("MAIL", "RCPT")
-        and not line.isascii()
-        and not line.upper().endswith(b" SMTPUTF8")
-    ):
-        session.blame("non-ascii-command")
-    if len(line) + 2 > MAX_COMMAND + _EXTRA_OCTETS.get(verb, 0):
-        session.blame("long-command")
-    argument = argument.strip(b" ")
+    for code in violations:
+        session.blame(code)
     obstacle = _obstacle(session, verb, command)
     if obstacle is None:
         return _HANDLERS[verb](session, argument)
-    if verb == "BDAT" and "CHUNKING" in session.profile.extensions:
+    if verb == "BDAT" and "CHUNKING" in profile.extensions:
         # its chunk comes all the same (RFC 3030 section 2)
         session.input.skip(grammar.chunk(argument)[0])
     session.refused = True
     session.send(obstacle)
     return None
-
-
-def _known(session: Session, verb: str) -> Command | None:
-    hellos = ("LHLO",) if session.profile.lmtp else ("HELO", "EHLO")
-    if verb in ("HELO", "EHLO", "LHLO") and verb not in hellos:
-        return None  # RFC 2033 section 4.1
-    return COMMANDS.get(verb)
 
 
 def _obstacle(session: Session, verb: str, command: Command | None) -> Reply | None:
@@ -163,48 +196,45 @@ def take_turn(session: Session, turn: Turn) -> None:
         session.login = None
         if turn.user is not None and turn.reply.positive:
             session.user = turn.user
-    elif session.input:
+    elif session.input.octets:
         session.blame("pipelining")
     session.send(turn.reply)
 
 
 def _mail(session: Session, argument: bytes) -> Event | None:
-    path = _path(session, argument, "MAIL", "FROM:")
-    parameters = grammar.parameters(path.parameters, "MAIL", _offered(session))
+    address, parameters = _path(session, argument, "MAIL", "FROM:")
     limit, declared = session.profile.max_size, parameters.get("SIZE")
     if declared and limit is not None and int(declared) > limit:
         raise Malformed(replies.TOO_BIG, "size-exceeded")  # RFC 1870 section 6.1
     session.utf8 = "SMTPUTF8" in parameters
-    if not path.address.isascii() and not session.utf8:
+    if not address.isascii() and not session.utf8:
         raise Malformed(replies.NEEDS_SMTPUTF8, "non-ascii-command")
-    return Mail(path.address, Transaction(path.address, parameters))
+    return Mail(address, Transaction(address, parameters))
 
 
 def _rcpt(session: Session, argument: bytes) -> Event | None:
     transaction = session.transaction
     assert transaction is not None
-    path = _path(session, argument, "RCPT", "TO:")
-    parameters = grammar.parameters(path.parameters, "RCPT", _offered(session))
-    if not path.address:
+    address, parameters = _path(session, argument, "RCPT", "TO:")
+    if not address:
         raise Malformed(replies.BAD_RECIPIENT)
-    if not path.address.isascii() and not transaction.utf8:
+    if not address.isascii() and not transaction.utf8:
         raise Malformed(replies.NEEDS_SMTPUTF8, "non-ascii-command")
     limit = session.profile.max_recipients
     if limit is not None and len(transaction.rcpt_to) >= limit:
         return _reply(session, replies.TOO_MANY_RECIPIENTS)
-    return Rcpt(path.address, parameters, transaction)
+    return Rcpt(address, parameters, transaction)
 
 
-def _path(session: Session, argument: bytes, verb: str, keyword: str) -> grammar.Path:
-    path = grammar.path(argument, verb, keyword)
-    if path.spaced:
+def _path(session: Session, argument: bytes, verb: str, keyword: str) -> tuple[str, Parameters]:
+    address, parameters, spaced = grammar.path(argument, verb, keyword)
+    if spaced:
         session.blame("space-in-path")
-    return path
-
-
-def _offered(session: Session) -> frozenset[str]:
+    if not parameters:
+        return address, {}
     # after HELO there are no extensions (RFC 5321 section 4.1.1.1)
-    return session.profile.extensions if session.esmtp else frozenset()
+    offered = session.profile.extensions if session.esmtp else frozenset[str]()
+    return address, grammar.parameters(parameters, verb, offered)
 
 
 def _data(session: Session, argument: bytes) -> Event | None:
@@ -260,8 +290,8 @@ def _help(session: Session, argument: bytes) -> Event | None:
 
 
 def _usable(session: Session, verb: str) -> bool:
-    command = _known(session, verb)
-    return command is not None and (
+    command = COMMANDS[verb]
+    return command.lmtp in (None, session.profile.lmtp) and (
         command.extension is None or command.extension in session.profile.extensions
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from . import replies
@@ -97,6 +98,7 @@ class Path(NamedTuple):
     spaced: bool  # whether a space stood before it
 
 
+@lru_cache(maxsize=4096)  # of one address; it comes as often as there are messages for it
 def path(argument: bytes, verb: str, keyword: str) -> Path:
     bad = replies.BAD_SENDER if verb == "MAIL" else replies.BAD_RECIPIENT
     text = decode(argument, verb)

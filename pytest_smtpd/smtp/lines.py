@@ -8,51 +8,60 @@ MAX_LINE = 65_536  # of a longer line only the beginning is kept
 class LineBuffer:
     """Octets received and not yet used. Each octet is searched once, however they arrive."""
 
-    __slots__ = ("_buffer", "_cut", "_searched", "_skip")
+    __slots__ = ("_cut", "_data", "_searched", "_skip", "_start", "octets")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._searched = 0  # so far there is no line end
+        self.octets = 0  # in here
+        # Mostly one read is one line. So the reads are kept as they come, and how far they are
+        # used is counted: taking a line off the front of a bytearray costs twice as much.
+        self._data = b""
+        self._start = 0  # of what is not used
+        self._searched = 0  # up to here there is no line end
         self._skip = 0  # octets still to be thrown away
         self._cut: bytes | None = None  # the beginning of a line that is too long
-
-    def __len__(self) -> int:
-        return len(self._buffer)
 
     def feed(self, data: bytes) -> None:
         if self._skip:
             skipped = min(self._skip, len(data))
             self._skip -= skipped
             data = data[skipped:]
-        self._buffer += data
+        if self.octets:
+            self._searched -= self._start
+            data = self._data[self._start :] + data
+            self._start = 0
+        self._data, self.octets = data, len(data)
 
     def skip(self, octets: int) -> None:
         """Throws away so many octets, those that are still to come included."""
         self._skip += octets
-        data = self.take()
-        self.feed(data)
+        self.feed(self.take())
 
     def take(self) -> bytes:
         """All there is, as no line."""
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        self._searched = 0
+        data = self._data[self._start :]
+        self._keep_from(len(self._data))
         return data
 
     def starts_with(self, octets: bytes) -> bool:
-        return self._buffer.startswith(octets)
+        return self._data.startswith(octets, self._start)
 
     def next_line(self) -> bytes | None:
         """The next line without its CRLF, or None; of one over MAX_LINE the first MAX_LINE + 1."""
-        buffer = self._buffer
-        end = buffer.find(b"\r\n", self._searched)
+        data, start = self._data, self._start
+        end = data.find(b"\r\n", self._searched)
         if end < 0:
-            if len(buffer) > MAX_LINE + 1:
-                self._cut = self._cut or bytes(buffer[: MAX_LINE + 1])
-                del buffer[:-1]  # the last octet may be the CR of its end
-            self._searched = max(0, len(buffer) - 1)
+            if self.octets > MAX_LINE + 1:
+                self._cut = self._cut or data[start : start + MAX_LINE + 1]
+                self._keep_from(len(data) - 1)  # which may be the CR of its end
+            self._searched = max(self._start, len(self._data) - 1)
             return None
-        line = self._cut or bytes(buffer[: min(end, MAX_LINE + 1)])
-        del buffer[: end + 2]
-        self._searched, self._cut = 0, None
+        line = self._cut or data[start : min(end, start + MAX_LINE + 1)]
+        self._cut = None
+        self._keep_from(end + 2)
         return line
+
+    def _keep_from(self, start: int) -> None:
+        self.octets = len(self._data) - start
+        if not self.octets:
+            self._data, start = b"", 0
+        self._start = self._searched = start

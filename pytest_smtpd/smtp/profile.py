@@ -61,8 +61,12 @@ class Profile:
 
             self.mechanisms = auth.offered(settings.auth_mechanisms, settings.users)
         self.extensions = self._extensions(settings)
+        self.pipelining = "PIPELINING" in self.extensions
+        self.enhanced_codes = "ENHANCEDSTATUSCODES" in self.extensions
         self.banner = self._banner(settings.banner)
-        self._hello: dict[tuple[bool, bool], str] = {}
+        self._greeted_at = ""
+        self._greeting = replies.GREETING
+        self._hello: dict[tuple[bool, bool], Reply] = {}
 
     def _extensions(self, settings: Settings) -> frozenset[str]:
         absent = set(settings.without_extensions)
@@ -81,9 +85,12 @@ class Profile:
 
     def greeting(self) -> Reply:
         """The 220 that a client gets first."""
-        row = replies.GREETING
         date = self._date()
-        return row.with_text(row.text.format(hostname=self.hostname, banner=self.banner, date=date))
+        if date != self._greeted_at:  # once a second: the other greetings of it are the same
+            row = replies.GREETING
+            text = row.text.format(hostname=self.hostname, banner=self.banner, date=date)
+            self._greeted_at, self._greeting = date, row.with_text(text)
+        return self._greeting
 
     def offers(self, keyword: str, *, tls: bool, authenticated: bool) -> bool:
         """Whether EHLO names this extension in a session of this state."""
@@ -95,8 +102,8 @@ class Profile:
             return not authenticated and (tls or not self.auth_requires_tls)
         return True
 
-    def hello(self, *, tls: bool, authenticated: bool) -> str:
-        """The text of the EHLO reply: the host name, then a line for each extension."""
+    def hello(self, *, tls: bool, authenticated: bool) -> Reply:
+        """The reply to EHLO: the host name, then a line for each extension."""
         state = (tls, authenticated)
         if state not in self._hello:
             parameters = {"SIZE": str(self.max_size or 0), "AUTH": " ".join(self.mechanisms)}
@@ -105,5 +112,5 @@ class Profile:
                 for keyword in EXTENSIONS
                 if self.offers(keyword, tls=tls, authenticated=authenticated)
             ]
-            self._hello[state] = "\n".join([self.hostname, *lines])
+            self._hello[state] = Reply(250, "\n".join([self.hostname, *lines]))
         return self._hello[state]

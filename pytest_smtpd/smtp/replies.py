@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 MAX_REPLY_LINE = 512  # RFC 5321 section 4.5.3.1.5, with code and CRLF
@@ -18,7 +18,7 @@ _WRITTEN = re.compile(r"(\d{3})(?:[ -](.*))?", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reply:
     """An SMTP reply (RFC 5321 section 4.2).
 
@@ -33,6 +33,11 @@ class Reply:
     code: int
     text: str
     enhanced: str | None = None
+
+    # What it was encoded to: a row of the table goes out as often as there are messages
+    _octets: dict[tuple[bool, bool], bytes] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if not isinstance(self.code, int) or not 200 <= self.code <= 599:
@@ -83,18 +88,20 @@ class Reply:
 
     def encode(self, *, enhanced: bool, utf8: bool) -> bytes:
         """The reply's octets: every line at most 512 octets, ended by CRLF."""
-        prefix = f"{self.enhanced} " if enhanced and self.enhanced else ""
-        text = self.text
-        if len(text) < SHORT and text.isascii() and "\n" not in text:
-            return f"{self.code} {prefix}{text}\r\n".encode()
-        return _encode_lines(self.code, prefix.encode(), text, "utf-8" if utf8 else "ascii")
+        octets = self._octets.get((enhanced, utf8))
+        if octets is None:
+            prefix = f"{self.enhanced} " if enhanced and self.enhanced else ""
+            octets = _encode(self.code, prefix.encode(), self.text, "utf-8" if utf8 else "ascii")
+            self._octets[enhanced, utf8] = octets
+        return octets
 
     def __str__(self) -> str:
         return " ".join(filter(None, (str(self.code), self.enhanced, self.text)))
 
 
-@lru_cache(maxsize=256)  # EHLO's reply is the same for everybody
-def _encode_lines(code: int, prefix: bytes, text: str, encoding: str) -> bytes:
+def _encode(code: int, prefix: bytes, text: str, encoding: str) -> bytes:
+    if len(text) < SHORT and text.isascii() and "\n" not in text:
+        return b"%d %b%b\r\n" % (code, prefix, text.encode())
     room = MAX_REPLY_LINE - len("250-") - len(prefix) - len("\r\n")
     lines = [
         piece
@@ -217,9 +224,17 @@ def _usual(code: int) -> Reply:
     return Reply(code, kind, None if code // 100 == 3 else f"{code // 100}.0.0")
 
 
-def queued(queue_id: str) -> Reply:
-    """QUEUED for one message: not kept, since no other has this id."""
-    return QUEUED.with_text(QUEUED.text.format(id=queue_id))
+class Queued:
+    """QUEUED for one message. Only what differs is made for each: a `Reply` costs four times."""
+
+    __slots__ = ("id",)
+    code = QUEUED.code
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+    def encode(self, *, enhanced: bool, utf8: bool) -> bytes:
+        return QUEUED.encode(enhanced=enhanced, utf8=utf8).replace(b"{id}", self.id.encode())
 
 
 @lru_cache(maxsize=4096)
