@@ -47,7 +47,7 @@ class Exchange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TLSInfo:
-    """How a session is encrypted: the protocol version and the cipher, by OpenSSL's names."""
+    """How a session is encrypted (RFC 8446): `version` and `cipher`, by OpenSSL's names."""
 
     version: str
     cipher: str
@@ -164,7 +164,7 @@ class SessionRecord:
         return shown + [self._shown(*entry) for entry in tail]
 
     def _shown(self, at: float, who: Literal["C", "S"], octets: bytes) -> Exchange:
-        text = octets.decode("utf-8", "backslashreplace")
+        text = octets.removesuffix(b"\r\n").decode("utf-8", "backslashreplace")
         return Exchange(at - self._start, who, self._mask.hide(escaped(text)))
 
     @property
@@ -226,27 +226,33 @@ class SessionRecord:
     # ---- the journal that the engine writes
 
     def client(self, line: bytes) -> None:
-        self._add((monotonic(), "C", line))
+        """For the server: a line from the client, without its CRLF, secrets masked."""
+        self._add("C", line)
 
     def content(self, octets: int) -> None:
-        self._add((monotonic(), "C", b"<%d octets>" % octets))
+        """For the server: so many octets of a message's content came."""
+        self._add("C", b"<%d octets>" % octets)
 
     def server(self, reply: bytes) -> None:
+        """For the server: a reply, with the CRLF of each of its lines."""
         if reply.find(b"\r\n") == len(reply) - 2:
-            self._add((monotonic(), "S", reply[:-2]))
+            self._add("S", reply)  # with its CRLF: so all of one text share their octets
         else:
             for line in reply.removesuffix(b"\r\n").split(b"\r\n"):
-                self._add((monotonic(), "S", line))
+                self._add("S", line)
 
     def message(self, raw: bytes, eight_bit: bool) -> None:
+        """For the server: a whole message came; octets over 127 were announced, or not."""
         self._noted.append(_Content(raw, eight_bit))
 
     def violation(self, code: str) -> None:
+        """For the server: the client did what this row of the table of violations says."""
         self._counts[code] = count = self._counts.get(code, 0) + 1
         if count <= MAX_VIOLATIONS:
             self._noted.append(code)
 
-    def _add(self, entry: _Entry) -> None:
+    def _add(self, who: Literal["C", "S"], octets: bytes) -> None:
+        entry = (monotonic(), who, octets)
         if len(self._head) < _HEAD:
             self._head.append(entry)
         else:
@@ -255,8 +261,7 @@ class SessionRecord:
             self._tail.append(entry)
             self._behind_head += 1
         if self._logged:
-            _, who, line = self._shown(*entry)
-            logger.debug("%s %s: %s", _address(self.peer), who, line)
+            logger.debug("%s %s: %s", _address(self.peer), who, self._shown(*entry).line)
 
     def continued(self, mask: Mask) -> SessionRecord:
         """For the server: a record of the same connection, from now on."""

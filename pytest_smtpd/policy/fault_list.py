@@ -62,7 +62,8 @@ class FaultList(MutableSequence[Fault]):
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._lock = threading.RLock()
         self._entries: list[_Entry] = []  # the same list for ever
-        self._dice = random.Random()
+        self._seed: str | None = None
+        self._made_dice: random.Random | None = None
         self.extend(faults)
 
     @property
@@ -73,10 +74,21 @@ class FaultList(MutableSequence[Fault]):
     def seed(self, seed: str) -> None:
         """Starts the generator for faults with a probability anew."""
         with self._lock:
-            self._dice = random.Random(seed)
+            self._seed, self._made_dice = seed, None
+
+    @property
+    def _dice(self) -> random.Random:
+        # made when a fault asks: every test has a seed, which costs 35 us, and few have faults
+        if self._made_dice is None:
+            self._made_dice = random.Random(self._seed)
+        return self._made_dice
 
     def replace(self, faults: Iterable[Fault]) -> None:
         """Other faults, or the same ones with their counters at zero."""
+        __tracebackhide__ = True
+        if isinstance(faults, Fault):
+            name = type(faults).__name__
+            raise TypeError(f"{name}(...) stands alone: a list of faults, [{name}(...)], is wanted")
         entries = [self._entry(fault) for fault in faults]
         with self._lock:
             self._entries[:] = entries
@@ -127,8 +139,11 @@ class FaultList(MutableSequence[Fault]):
 
     @staticmethod
     def _entry(fault: object) -> _Entry:
+        __tracebackhide__ = True
         if not isinstance(fault, Fault):
-            raise TypeError(f"{fault!r} is no fault: one of pytest_smtpd.faults is wanted")
+            raise TypeError(
+                f"{fault!r} is no fault: one such as pytest_smtpd.faults.Drop(on='rcpt') is wanted"
+            )
         return _Entry(fault)
 
     def __len__(self) -> int:

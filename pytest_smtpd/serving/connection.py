@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 from ..clock import monotonic
 from ..record import SessionRecord, TLSInfo
 from ..smtp import replies
-from ..smtp.events import Event, Mail, MessageReceived
+from ..smtp.events import Event, MessageReceived
 from ..smtp.replies import Reply, fill
 from ..smtp.session import Session
 from .deliberation import Deliberation
@@ -66,7 +66,7 @@ class Connection(asyncio.BufferedProtocol):
         self._spoke = spoke
         self.stalled = False
         self.held = False  # a fault waits, and for nothing that comes by itself
-        self._epoch = service.state.epoch
+        self._epoch = self.session.tag = service.state.epoch
         self.eof = False
         self._closing = False
         self._lost = False
@@ -115,14 +115,14 @@ class Connection(asyncio.BufferedProtocol):
         if self.session.progress != self._progress:
             self._progress = self.session.progress
             self._heard = monotonic()
-        if self.state.options.timeout != self._service.timeout:
+        if self.state.timeout != self._service.timeout:
             self._service.watch_silence()
 
     def _renew_record(self) -> None:
         """A connection that outlives its test is another session for the next one."""
         self._epoch = self.state.epoch
         self.record = self.record.continued(self.state.mask)
-        self.session.journal = self.record
+        self.session.journal, self.session.tag = self.record, self._epoch
         self.state.sessions.append(self.record)
 
     def eof_received(self) -> bool:
@@ -183,11 +183,11 @@ class Connection(asyncio.BufferedProtocol):
             elif isinstance(event, MessageReceived):
                 self.accept_message(event, self.build(event))
             else:
-                self.accept(event)
+                session.accept()
         self._flush()
         if session.tls_due and not (self._task or self.write_paused or self._closing):
             self._begin_handshake()
-        if self.write_paused or self._read_paused or session.backlog > MAX_BACKLOG:
+        if self.write_paused or self._read_paused or session.input.octets > MAX_BACKLOG:
             self._mind_reading()
         if session.closing or self.eof:
             self._mind_end()
@@ -195,11 +195,6 @@ class Connection(asyncio.BufferedProtocol):
     def _resume(self) -> None:
         self._scheduled = False
         self._pump()
-
-    def accept(self, event: Event, reply: Reply | None = None) -> None:
-        if isinstance(event, Mail):
-            event.transaction.tag = self.state.epoch
-        self.session.accept(reply)
 
     def build(self, event: MessageReceived, recipients: Sequence[int] | None = None) -> Message:
         return self.state.message(event.raw, event.transaction, recipients, self.record)
@@ -212,7 +207,10 @@ class Connection(asyncio.BufferedProtocol):
         queued = replies.Queued(message.id)
         if self.state.profile.lmtp and len(answers) == 1:
             answers = list(answers) * len(event.transaction.rcpt_to)
-        self.session.accept([answer or queued for answer in answers])
+        if len(answers) == 1:
+            self.session.accept(answers[0] or queued)
+        else:
+            self.session.accept([answer or queued for answer in answers])
 
     def _flush(self) -> None:
         session, record = self.session, self.record

@@ -51,7 +51,7 @@ class Deliberation:
                 if refusal is not None:
                     self._session.refuse(refusal)
                 else:
-                    self._connection.accept(event, answer)
+                    self._session.accept(answer)
         await self._send_split()
 
     async def _carry_out_lmtp(self, event: MessageReceived) -> None:

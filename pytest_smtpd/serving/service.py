@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 READ_SIZE = 262_144  # octets; what asyncio would allocate for each read of each connection
 FIRST_OCTET_TIMEOUT = 2.0  # seconds: whoever speaks TLS speaks first and at once
 MIN_TURNS, MAX_TURNS = 3, 200  # of the loop, to take in what has been sent
+LAST_TURNS = 5  # in which tasks end, and transports close and say so
 SETTLE_TIMEOUT = 0.3  # seconds for that, however busy clients are
 GOODBYES = 0.25  # seconds at most for clients in the middle of a conversation
 STOP_TIMEOUT = 1.0  # seconds for clients to take their last reply
@@ -35,8 +36,7 @@ _CONTENT_TYPE_HANDSHAKE = b"\x16"  # RFC 8446 section 5.1
 class _Loop(asyncio.SelectorEventLoop):
     """Selectors everywhere, Windows too, and a clock that frozen time does not stop."""
 
-    def time(self) -> float:
-        return monotonic()
+    time = staticmethod(monotonic)
 
 
 class Service:
@@ -101,24 +101,14 @@ class Service:
 
     def _run(self) -> None:
         for listener in self._listeners:
-            self.loop.add_reader(listener, self._accept, listener)
+            self._listen_to(listener)
         try:
             self.loop.run_forever()
         finally:
-            self._clean_up()
+            self.loop.close()
 
-    def _clean_up(self) -> None:
-        for waiting, record in list(self._waiting.items()):
-            self._forget(waiting).close()
-            record.ends("server")
-            record.closed()
-        for task in self._tasks:
-            task.cancel()
-        for connection in list(self.connections):
-            connection.abort()
-        for _ in range(5):  # tasks end, transports close and say so
-            self.loop.run_until_complete(asyncio.sleep(0))
-        self.loop.close()
+    def _listen_to(self, listener: socket.socket) -> None:
+        self.loop.add_reader(listener.fileno(), self._accept, listener)
 
     def _on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -157,7 +147,7 @@ class Service:
 
     def _accept_again(self, listener: socket.socket) -> None:
         if listener in self._listeners:
-            self.loop.add_reader(listener, self._accept, listener)
+            self._listen_to(listener)
 
     def _begin_tls(self, client: socket.socket, record: SessionRecord) -> None:
         task = self.loop.create_task(self._shake_hands(client, record))
@@ -308,8 +298,23 @@ class Service:
 
     def _end(self) -> None:
         # Once: a second stop may still be on its way when the loop is being wound up
-        if not self._ended:
-            self._ended = True
+        if self._ended:
+            return
+        self._ended = True
+        for waiting, record in list(self._waiting.items()):
+            self._forget(waiting).close()
+            record.ends("server")
+            record.closed()
+        for task in self._tasks:
+            task.cancel()
+        for connection in list(self.connections):
+            connection.abort()
+        self._wind_up(LAST_TURNS)
+
+    def _wind_up(self, turns: int) -> None:
+        if turns:
+            self.loop.call_soon(self._wind_up, turns - 1)
+        else:
             self.loop.stop()
 
 

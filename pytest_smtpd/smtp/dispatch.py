@@ -7,7 +7,7 @@ transaction; here a line is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,7 +49,7 @@ class CommandLine(NamedTuple):
     verb: str
     argument: bytes
     command: Command | None
-    is_http: bool
+    masks: bool  # what it says may be a secret
     malformed: str | None  # the violation of a line that is no line at all
     violations: tuple[str, ...]  # of one that is carried out all the same
 
@@ -62,7 +62,7 @@ def _read(line: bytes) -> CommandLine:
     verb = word.upper().decode("ascii", "replace")
     command = COMMANDS.get(verb)
     malformed = "bare-lf" if b"\n" in line else "bare-cr" if b"\r" in line else None
-    violations = []
+    violations = ["http"] if verb in _HTTP else []
     # RFC 6531 section 3.3: in MAIL and RCPT it is their own parameter that decides
     if (
         verb not in ("MAIL", "RCPT")
@@ -72,8 +72,9 @@ def _read(line: bytes) -> CommandLine:
         violations.append("non-ascii-command")
     if len(line) + 2 > MAX_COMMAND + _EXTRA_OCTETS.get(verb, 0):
         violations.append("long-command")
+    masks = verb.startswith("AUTH")
     return CommandLine(
-        word, verb, argument.strip(b" "), command, verb in _HTTP, malformed, tuple(violations)
+        word, verb, argument.strip(b" "), command, masks, malformed, tuple(violations)
     )
 
 
@@ -90,27 +91,22 @@ def dispatch(session: Session, line: bytes) -> Event | None:
     if len(line) > MAX_LINE:
         session.journal.client(b"(a line of over %d octets)" % MAX_LINE)
         raise Malformed(replies.LINE_TOO_LONG, "long-command")
-    word, verb, argument, command, is_http, malformed, violations = (
+    word, verb, argument, command, masks, malformed, violations = (
         _read(line) if len(line) < MAX_COMMAND else _read.__wrapped__(line)
     )
     profile = session.profile
     if command is not None and command.lmtp is not None and command.lmtp is not profile.lmtp:
         command = None
-    session.masking = verb.startswith("AUTH") or (session.masking and command is None)
+    session.masking = masks or (session.masking and command is None)
     session.journal.client(_masked(word, argument) if session.masking else line)
     session.commands += 1
-    if is_http:
-        session.blame("http")
-        session.misled = session.said_quit = True  # of what follows nothing is meant for us
-    if malformed is not None:
-        raise Malformed(replies.BARE_LF_IN_COMMAND, malformed)
+    if violations or malformed:
+        _blame(session, malformed, violations)
     session.in_group = (
         command is not None and command.in_group and session.esmtp and profile.pipelining
     )
     if session.input.octets and not session.in_group and verb != "STARTTLS":
         session.blame("pipelining")
-    for code in violations:
-        session.blame(code)
     obstacle = _obstacle(session, verb, command)
     if obstacle is None:
         return _HANDLERS[verb](session, argument)
@@ -120,6 +116,16 @@ def dispatch(session: Session, line: bytes) -> Event | None:
     session.refused = True
     session.send(obstacle)
     return None
+
+
+def _blame(session: Session, malformed: str | None, violations: Sequence[str]) -> None:
+    if "http" in violations:
+        session.blame("http")
+        session.misled = session.said_quit = True  # of what follows nothing is meant for us
+    if malformed is not None:
+        raise Malformed(replies.BARE_LF_IN_COMMAND, malformed)
+    for code in violations:
+        session.blame(code)
 
 
 def _obstacle(session: Session, verb: str, command: Command | None) -> Reply | None:
@@ -209,7 +215,7 @@ def _mail(session: Session, argument: bytes) -> Event | None:
     session.utf8 = "SMTPUTF8" in parameters
     if not address.isascii() and not session.utf8:
         raise Malformed(replies.NEEDS_SMTPUTF8, "non-ascii-command")
-    return Mail(address, Transaction(address, parameters))
+    return Mail(address, Transaction(address, parameters, [], [], session.tag))
 
 
 def _rcpt(session: Session, argument: bytes) -> Event | None:

@@ -8,7 +8,7 @@ cost of making one, and a message takes four.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 Parameters = dict[str, str | None]
@@ -20,9 +20,9 @@ class Transaction:
 
     mail_from: str
     mail_parameters: Parameters
-    rcpt_to: list[str] = field(default_factory=list)
-    rcpt_parameters: list[Parameters] = field(default_factory=list)
-    tag: object = None  # its owner's, set at MAIL and carried along
+    rcpt_to: list[str]
+    rcpt_parameters: list[Parameters]
+    tag: object  # the session's when MAIL came
 
     @property
     def utf8(self) -> bool:

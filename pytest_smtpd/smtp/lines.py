@@ -55,6 +55,9 @@ class LineBuffer:
                 self._keep_from(len(data) - 1)  # which may be the CR of its end
             self._searched = max(self._start, len(self._data) - 1)
             return None
+        if not start and end == len(data) - 2 and end <= MAX_LINE and self._cut is None:
+            self._data, self.octets, self._searched = b"", 0, 0
+            return data[:-2]
         line = self._cut or data[start : min(end, start + MAX_LINE + 1)]
         self._cut = None
         self._keep_from(end + 2)

@@ -69,7 +69,10 @@ class Reply:
             code, text = int(written[1]), (written[2] or "").replace("\r\n", "\n")
             enhanced = _ENHANCED.match(text)
             if enhanced and enhanced[0][0] != written[1][0]:
-                raise ValueError(f"{value!r}: the enhanced status code is of another class")
+                raise ValueError(
+                    f"{value!r}: the enhanced status code is of another class than the reply: "
+                    f"{code // 100}.NUMBER.NUMBER is wanted (RFC 3463)"
+                )
             return cls(code, text) if text else _usual(code)
         raise ValueError(
             f"{value!r} is no SMTP reply: a code (450), a text that begins with one "

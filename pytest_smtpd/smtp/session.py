@@ -72,6 +72,7 @@ class Session:
     def __init__(self, profile: Profile, journal: Journal) -> None:
         self.profile = profile  # both may be exchanged between two events
         self.journal = journal
+        self.tag: object = None  # the owner's: its transactions carry it
         self.phase = Phase.CONNECT
         self.hello: str | None = None  # what the client calls itself
         self.user: str | None = None  # who it authenticated as
@@ -165,10 +166,10 @@ class Session:
                 self._event = self._end_of_content()
             elif not self.input.octets:
                 return None
-            elif self.input.starts_with(_CLIENT_HELLO):
-                self.blame("tls-on-plain-port")
-                self.closing = True
             elif self.lines_left and (line := self.input.next_line()) is not None:
+                if line.startswith(_CLIENT_HELLO):
+                    self._hang_up_on_tls()
+                    return None
                 self.progress += 1
                 self.lines_left -= 1
                 try:
@@ -178,8 +179,14 @@ class Session:
                     self.blame(malformed.violation)
                     self.send(malformed.reply)
             else:
+                if self.input.starts_with(_CLIENT_HELLO):
+                    self._hang_up_on_tls()
                 return None
         return self._event
+
+    def _hang_up_on_tls(self) -> None:
+        self.blame("tls-on-plain-port")
+        self.closing = True
 
     def accept(self, reply: Answer | Sequence[Answer] | None = None) -> None:
         """Lets the command take effect; `reply` replaces the usual one.
@@ -322,7 +329,7 @@ class Session:
             self.closing = True
 
     def _send_all(self, reply: Answer | Sequence[Answer]) -> None:
-        for each in reply if isinstance(reply, Sequence) else (reply,):
+        for each in (reply,) if isinstance(reply, Reply | Queued) else reply:
             self.send(each)
 
     # ---- the message's content
