@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import faults
-    from ._version import __version__
+    from ._version import __version__ as __version__
     from .mail.mailbox import Mailbox
     from .mail.message import Attachment, Envelope, Message
     from .mail.problems import Problem

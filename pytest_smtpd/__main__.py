@@ -34,26 +34,6 @@ PORT = 2525
 _IDLE = 60.0
 _IDLE_STRICT = 1.0
 
-_METAVARS = {
-    "reject_host": "PATTERN[=REPLY]",
-    "reject_sender": "PATTERN[=REPLY]",
-    "reject_recipient": "PATTERN[=REPLY]",
-    "users": "NAME:PASSWORD",
-    "unix_socket": "PATH",
-    "host": "HOST",
-    "port": "PORT",
-    "greeting_hostname": "NAME",
-    "banner": "TEXT",
-    "timeout": "SECONDS",
-    "max_size": "OCTETS",
-    "max_recipients": "NUMBER",
-    "extensions": "KEYWORD",
-    "without_extensions": "KEYWORD",
-    "auth_mechanisms": "NAME",
-    "ignore": "CODE",
-    "seed": "SEED",
-}
-
 # Where the table speaks of a test
 _HELP = {"strict": "print what clients and their mail did wrong"}
 
@@ -79,7 +59,8 @@ class _Parser(argparse.ArgumentParser):
         if name in OPTIONS:
             return f"option {flag} has no text form: give it to pytest_smtpd.Server in Python"
         names = [flag for flag in self._option_string_actions if not flag[2:].count("_")]
-        return f"unknown option {flag}{nearest(flag.replace('_', '-'), names)}"
+        meant = nearest(flag.replace("_", "-"), names)
+        return f"unknown option {flag}{meant or '; --help lists them'}"
 
 
 def _parser() -> _Parser:
@@ -116,26 +97,10 @@ def _add(group: Any, option: Option) -> None:
         group.add_argument(
             flag,
             dest=option.name,
-            metavar=_metavar(option),
+            metavar=checks.usage(option.name, option.check, flag=option.flag),
             help=argparse.SUPPRESS if hidden else _help(option).replace("%", "%%"),
             **kind,
         )
-
-
-def _metavar(option: Option) -> str:
-    return _METAVARS.get(option.name) or "|".join(_choices(option)) or option.name.upper()
-
-
-def _choices(option: Option) -> list[str]:
-    """The words that an option takes, where it takes only some: its check knows them."""
-    try:
-        option.check(object())
-    except checks.Wanted as wanted:
-        if str(wanted).startswith("one of "):
-            words = re.findall(r"'([^']*)'", str(wanted))
-            words += ["CERTFILE,KEYFILE"] if "pair" in str(wanted) else []
-            return ["yes", "no", *words] if option.flag else words
-    return []
 
 
 def _help(option: Option) -> str:
@@ -373,14 +338,16 @@ def main(arguments: list[str] | None = None) -> int:
     namespace = parser.known(arguments)
     options = _options(parser, namespace)
     with _Interrupt() as interrupt:
+        from .report.save import check_folder
         from .server import Server
 
         folder = None
         try:
             if namespace.save is not None:
+                check_folder(namespace.save)
                 folder = _Folder(namespace.save)
-        except OSError as error:
-            _fail(f"cannot save in {namespace.save}: {error.strerror or error}")
+        except (OSError, ValueError) as error:
+            _fail(f"--save: {error}")
         run = _Run(Server._with(options), _Output(), folder)
         run.until(interrupt)
     return run.status

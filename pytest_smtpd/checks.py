@@ -20,10 +20,20 @@ class Wanted(ValueError):
     """A value that is not allowed; the text says what is."""
 
 
+def shown(value: object) -> str:
+    """A value in an error text; what is long is left out in the middle."""
+    text = repr(value)
+    return text if len(text) <= 160 else f"{text[:100]}...{text[-57:]}"
+
+
 def wanted(text: str, value: object = None, choices: Iterable[str] = ()) -> NoReturn:
     from .patterns import nearest
 
     raise Wanted(text + (nearest(value, choices) if isinstance(value, str) else ""))
+
+
+# The words of a check that takes only some, for `usage`
+_WORDS: dict[Callable[[object], object], tuple[str, ...]] = {}
 
 
 def one_of(*choices: object) -> Callable[[object], object]:
@@ -37,10 +47,14 @@ def one_of(*choices: object) -> Callable[[object], object]:
             return value
         wanted(f"one of {', '.join(map(repr, choices))} is wanted", value, names)
 
+    _WORDS[check] = ("none", *names) if None in choices else tuple(names)
     return check
 
 
-boolean = one_of(True, False)
+def boolean(value: object) -> object:
+    if not isinstance(value, bool):
+        wanted("True or False is wanted")
+    return value
 
 
 def text(value: object) -> object:
@@ -56,33 +70,32 @@ def ascii_text(value: object) -> object:
 
 
 def name(value: object) -> object:
-    if not value or " " in str(text(value)) or not str(value).isascii():
-        wanted("a host name is wanted: ASCII, no spaces")
+    fits = isinstance(value, str) and value.isascii() and value.isprintable()
+    if not value or not fits or " " in str(value):
+        wanted("a host name in ASCII, without spaces, is wanted")
     return value
 
 
 def number(
-    least: float, most: float = float("inf"), *, kind: str = "int", none: bool = False
+    least: int, most: float = float("inf"), *, of: str = "", none: bool = False
 ) -> Callable[[object], object]:
+    number = f"a whole number of {of}" if of else "a whole number"
     bound = f"from {least} to {most}" if most < float("inf") else f"from {least} up"
 
     def check(value: object) -> object:
-        kinds = (int,) if kind == "int" else (int, float)
         if value is None and none:
             return value
-        if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
-            number = "a whole number" if kind == "int" else "a number of seconds"
-            wanted(f"{number} {bound}{' or None' if none else ''} is wanted")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            wanted(f"{number} {bound}{', or None,' if none else ''} is wanted")
         return value
 
     return check
 
 
 def timeout(value: object) -> object:
-    number(0, kind="float")(value)
-    if value == 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         wanted("a number of seconds above 0 is wanted")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def socket_path(value: object) -> object:
@@ -106,10 +119,7 @@ def rules(*, hosts: bool = False) -> Callable[[object], object]:
         try:
             compile_rules(value, hosts=hosts)  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
-            wanted(
-                f"{error}; a pattern, a list of patterns, or a mapping from pattern to reply "
-                "is wanted"
-            )
+            wanted(str(error))
         return value
 
     return check
@@ -124,7 +134,9 @@ def function(value: object) -> object:
 def words(*known: str) -> Callable[[object], object]:
     def check(value: object) -> object:
         if isinstance(value, str) or not isinstance(value, Iterable):
-            wanted(f"a list of {', '.join(known)} is wanted")
+            one = [value.upper()] if isinstance(value, str) and value.upper() in known else None
+            meant = f" (did you mean {one}?)" if one else ""
+            wanted(f"a list of {', '.join(known)} is wanted{meant}")
         words = []
         for word in value:
             name = word.upper() if isinstance(word, str) else word
@@ -144,6 +156,9 @@ def certificate(value: object) -> object:
         return value
     kinds = ", ".join(map(repr, CERTIFICATES))
     wanted(f"one of {kinds}, or a pair (certfile, keyfile) is wanted", value, CERTIFICATES)
+
+
+_WORDS[certificate] = (*CERTIFICATES, "CERTFILE,KEYFILE")
 
 
 def ssl_context(value: object) -> object:
@@ -178,19 +193,24 @@ def users(value: object) -> object:
         return value
     if not isinstance(value, Mapping) or not value:
         wanted("a mapping from user to password, or 'any', is wanted")
-    for user, password in value.items():
+    for number, (user, password) in enumerate(value.items(), start=1):
         if not isinstance(user, str) or not isinstance(password, str) or not user or not password:
-            wanted("users and passwords are non-empty strs")
+            # Not even the name: the two may have been mixed up
+            wanted(f"non-empty strs are wanted as name and password, and no. {number} has others")
     return Users(value)
 
 
 def faults(value: object) -> object:
     from .faults import Fault
 
-    faults = tuple(value) if isinstance(value, Iterable) else (value,)
+    listed = isinstance(value, Iterable) and not isinstance(value, str | bytes)
+    faults = tuple(value) if listed else (value,)  # type: ignore[arg-type]
     for fault in faults:
+        if isinstance(fault, type) and issubclass(fault, Fault):
+            wanted(f"a fault is wanted, such as {fault.__name__}(on='rcpt'), not its class")
         if not isinstance(fault, Fault):
-            wanted(f"{fault!r} is none; a list of pytest_smtpd.faults is wanted")
+            shown = f", not {fault!r}" if listed else ""
+            wanted(f"a list of faults such as pytest_smtpd.faults.Drop(on='rcpt') is wanted{shown}")
     return faults
 
 
@@ -202,6 +222,7 @@ def seed(value: object) -> object:
 
 def codes(value: object) -> object:
     from .mail.problems import PROBLEMS
+    from .patterns import nearest
     from .smtp.violations import VIOLATIONS
 
     codes = (value,) if isinstance(value, str) else value
@@ -210,8 +231,10 @@ def codes(value: object) -> object:
     codes = tuple(codes)
     for code in codes:
         if code not in VIOLATIONS and code not in PROBLEMS:
-            known = [*VIOLATIONS, *PROBLEMS]
-            wanted(f"{code!r} is none of {', '.join(known)}", code, known)
+            # Some eighty: all their names would hide the rest of the text
+            meant = nearest(code, [*VIOLATIONS, *PROBLEMS]) if isinstance(code, str) else ""
+            where = "; the page 'Violations and problems' of the docs lists them"
+            wanted(f"{code!r} is no code of a violation or problem{meant or where}")
     return codes
 
 
@@ -222,6 +245,10 @@ def read_bool(text: str) -> object:
     known = {"true": True, "yes": True, "on": True, "1": True,
              "false": False, "no": False, "off": False, "0": False}  # fmt: skip
     return known.get(text.strip().lower(), text)
+
+
+def read_choice(text: str) -> object:
+    return None if text.strip().lower() == "none" else text
 
 
 def read_int(text: str) -> object:
@@ -255,3 +282,27 @@ def read_rule(text: str) -> object:
 def read_user(text: str) -> object:
     name, colon, password = text.partition(":")
     return (name, password) if colon else text
+
+
+_FORMS = {
+    "reject_host": "PATTERN[=REPLY]",
+    "reject_sender": "PATTERN[=REPLY]",
+    "reject_recipient": "PATTERN[=REPLY]",
+    "users": "NAME:PASSWORD|any",
+    "unix_socket": "PATH",
+    "greeting_hostname": "NAME",
+    "banner": "TEXT",
+    "timeout": "SECONDS",
+    "max_size": "OCTETS",
+    "max_recipients": "NUMBER",
+    "extensions": "KEYWORD",
+    "without_extensions": "KEYWORD",
+    "auth_mechanisms": "NAME",
+    "ignore": "CODE",
+}
+
+
+def usage(name: str, check: Callable[[object], object], *, flag: bool) -> str:
+    """The text form of an option's value, as the help of a command line shows it."""
+    words = [*(("yes", "no") if flag else ()), *_WORDS.get(check, ())]
+    return _FORMS.get(name) or "|".join(words) or name.upper()

@@ -41,11 +41,15 @@ def parse(lines: Iterable[str]) -> tuple[Line, ...]:
 def _parse(line: str) -> Line:
     name, equals, text = (part.strip() for part in line.partition("="))
     if not equals or not name or "\0" in line or any(map(str.isspace, name)):
-        raise ValueError(f"smtpd_env: {line!r}: a line such as EMAIL_HOST={{host}} is wanted")
+        raise ValueError(
+            f"smtpd_env: {line!r} is not allowed: a line such as EMAIL_HOST={{host}} is wanted"
+        )
     try:
         fields = list(Formatter().parse(text))
     except ValueError as error:
-        raise ValueError(f"smtpd_env: {line!r}: {error}; write {{{{ for a brace") from None
+        raise ValueError(
+            f"smtpd_env: {line!r} is not allowed: {error}; write {{{{ for a brace"
+        ) from None
     placeholders = set()
     for _, field, form, conversion in fields:
         if field is None:
@@ -55,7 +59,7 @@ def _parse(line: str) -> Line:
             known = ", ".join(f"{{{placeholder}}}" for placeholder in PLACEHOLDERS)
             raise ValueError(
                 f"smtpd_env: {line!r}: unknown placeholder {{{shown}}}"
-                f"{nearest(field, PLACEHOLDERS)}; there are {known}"
+                f"{nearest(field, PLACEHOLDERS)}; allowed are {known}"
             )
         placeholders.add(field)
     return Line(name, text, frozenset(placeholders))

@@ -47,12 +47,16 @@ SUBJECTS: dict[str, str] = {
 class Fault:
     """What all faults share: where a fault acts, and how often.
 
-    `on` is a stage, one of `STAGES`. `times` is after how many hits the fault is spent (default:
-    never), `skip` how many chances it lets pass first. `match` narrows it to a pattern as in
-    `reject_*`. `per` says what `times` and `skip` count by: the server, each session, or each
-    recipient. `probability`, from 0 to 1, rolls the dice of the server's `seed` for each chance.
+    `on` is a stage, one of `STAGES`; it has no default. `times` is after how many hits the fault is
+    spent (default: never), `skip` how many chances it lets pass first. `match` narrows it to a
+    pattern as in `reject_*`: on ``"connect"`` of the client's IP address, on ``"helo"`` of the name
+    it gives, on ``"mail"`` and ``"rcpt"`` of the address, on ``"message"`` of any recipient. `per`
+    says what `times` and `skip` count by: ``"server"``, ``"session"``, or ``"recipient"`` (on
+    ``"rcpt"`` and ``"message"``). `probability`, from 0 to 1, rolls the dice of the server's `seed`
+    for each chance.
 
-    Raises `TypeError` or `ValueError` for a value that makes no sense, naming what is allowed.
+    A fault is frozen and counts nothing: the list it stands in does. Raises `TypeError` or
+    `ValueError` for a value that makes no sense, naming what is allowed.
     """
 
     on: str
@@ -65,6 +69,7 @@ class Fault:
     decides: ClassVar[bool] = True  # no later fault of the list acts on the same command
 
     def __post_init__(self) -> None:
+        __tracebackhide__ = True
         name = type(self).__name__
         if self.on not in STAGES:
             hint = nearest(str(self.on), STAGES)
@@ -77,7 +82,10 @@ class Fault:
                 f"{name}(per={self.per!r}): 'server', 'session' or 'recipient' is wanted{hint}"
             )
         if self.per == "recipient" and self.on not in ("rcpt", "message"):
-            raise ValueError(f"{name}(per='recipient', on={self.on!r}): no recipient there")
+            raise ValueError(
+                f"{name}(per='recipient', on={self.on!r}): no recipient there; "
+                "only on rcpt, message"
+            )
         if not isinstance(self.probability, int | float) or not 0 <= self.probability <= 1:
             raise ValueError(
                 f"{name}(probability={self.probability!r}): a number from 0 to 1 is wanted"
@@ -88,7 +96,10 @@ class Fault:
                     f"{name}(match=..., on={self.on!r}): nothing to match there; "
                     f"only on {', '.join(SUBJECTS)}"
                 )
-            self.matcher()
+            try:
+                self.matcher()
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{name}(match=...): {error}") from None
 
     def matcher(self) -> Callable[[str], bool] | None:
         """`match` as a predicate on the stage's subject; None where there is no `match`."""
@@ -102,6 +113,7 @@ class Fault:
 
 
 def _check_count(fault: str, name: str, value: object, *, least: int) -> None:
+    __tracebackhide__ = True
     if value is None and name == "times":
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -109,6 +121,7 @@ def _check_count(fault: str, name: str, value: object, *, least: int) -> None:
 
 
 def _check_amount(fault: str, name: str, value: object, *, least: float) -> None:
+    __tracebackhide__ = True
     if not isinstance(value, int | float) or isinstance(value, bool) or not value >= least:
         raise ValueError(f"{fault}({name}={value!r}): a number from {least} up is wanted")
 
@@ -117,16 +130,22 @@ def _check_amount(fault: str, name: str, value: object, *, least: float) -> None
 class Answer(Fault):
     """Answers this reply instead of the usual one.
 
-    With 2xx or 354 the command takes effect all the same (250 on ``"message"`` stores it); with
-    4xx or 5xx it does not, and on ``"message"`` the transaction is over. 421 closes.
-    `reply` is a code, a text (``"451 4.7.1 Greylisted"``) or a `pytest_smtpd.Reply`.
+    `reply` is a code, a text (``"451 4.7.1 Greylisted"``) or a `pytest_smtpd.Reply`. With 2xx or
+    354 the command takes effect all the same (250 on ``"message"`` stores it); with 4xx or 5xx it
+    does not, and on ``"message"`` the transaction is over (RFC 5321 section 4.2.1). 421 closes.
+
+    Raises `ValueError` for what is no reply.
     """
 
     reply: ReplyLike
 
     def __post_init__(self) -> None:
+        __tracebackhide__ = True
         super().__post_init__()
-        SMTPReply.of(self.reply)
+        try:
+            SMTPReply.of(self.reply)
+        except ValueError as error:
+            raise ValueError(f"Answer(reply=...): {error}") from None
 
 
 Reply = Answer  # as conversation files and first drafts of tests call it
@@ -134,22 +153,24 @@ Reply = Answer  # as conversation files and first drafts of tests call it
 
 @dataclass(frozen=True)
 class Delay(Fault):
-    """Waits so many `seconds` before the answer. The next fault of the list acts too."""
+    """Waits so many `seconds`, from 0 up, before the answer. The next fault acts too."""
 
     seconds: float
     decides: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        __tracebackhide__ = True
         super().__post_init__()
         _check_amount("Delay", "seconds", self.seconds, least=0)
 
 
 @dataclass(frozen=True)
 class Drop(Fault):
-    """Closes the connection instead of answering; with `reset` by a TCP reset.
+    """Closes the connection instead of answering; with `reset` by a TCP reset (RST).
 
     With `after` in the middle of a message's content, once so many octets of it have come: this
-    implies ``on="message"``. A message shorter than that is not touched.
+    implies ``on="message"``. A message shorter than that is not touched. Without `after`, `on` is
+    wanted: neither is a `TypeError`.
     """
 
     on: str = field(default="", kw_only=True)
@@ -157,19 +178,26 @@ class Drop(Fault):
     reset: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        __tracebackhide__ = True
         if self.after is not None:
             _check_count("Drop", "after", self.after, least=0)
             if self.on not in ("", "message"):
-                raise ValueError(f"Drop(after=..., on={self.on!r}): after= implies on='message'")
+                raise ValueError(
+                    f"Drop(after={self.after}, on={self.on!r}): after= implies on='message'; "
+                    "leave on= out"
+                )
             object.__setattr__(self, "on", "message")
         elif not self.on:
-            raise TypeError("Drop() wants on=STAGE, or after=OCTETS")
+            raise TypeError(f"Drop(): on=STAGE ({', '.join(STAGES)}) or after=OCTETS is wanted")
         super().__post_init__()
 
 
 @dataclass(frozen=True)
 class Stall(Fault):
-    """Never answers; the connection stays open until the client or the server closes it."""
+    """Never answers; the connection stays open until the client or the server closes it.
+
+    The end of a test and a stop of the server end it too.
+    """
 
 
 @dataclass(frozen=True)
@@ -177,12 +205,14 @@ class Raw(Fault):
     """Sends these octets instead of a reply; the command has no effect.
 
     `data` is `bytes`, or an iterable of `bytes` that is begun anew for each hit and may be endless
-    (``itertools.repeat(b"250-more\\r\\n")``).
+    (``itertools.repeat(b"250-more\\r\\n")``). A line end is sent only where `data` has one. Raises
+    `TypeError` for anything else.
     """
 
     data: bytes | Iterable[bytes]
 
     def __post_init__(self) -> None:
+        __tracebackhide__ = True
         super().__post_init__()
         data: object = self.data
         if isinstance(data, str) or not isinstance(data, Iterable):
@@ -191,21 +221,23 @@ class Raw(Fault):
 
 @dataclass(frozen=True)
 class Split(Fault):
-    """Sends the reply in pieces of so many `octets`. The next fault of the list acts too."""
+    """Sends the reply in pieces of so many `octets`, 1 by default. The next fault acts too."""
 
     octets: int = 1
     decides: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        __tracebackhide__ = True
         super().__post_init__()
         _check_count("Split", "octets", self.octets, least=1)
 
 
 @dataclass(frozen=True)
 class Throttle(Fault):
-    """Reads no more than so many octets a second from a connection, all its life long.
+    """Reads no more than `octets_per_second`, from 1 up, from a connection, all its life long.
 
-    `times` and `skip` count connections, `match` is on the client's IP address.
+    `on` is ``"connect"`` and needs not be said: `times` and `skip` count connections, `match` is on
+    the client's IP address. The next fault of the list acts too.
     """
 
     octets_per_second: float
@@ -213,8 +245,11 @@ class Throttle(Fault):
     decides: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        __tracebackhide__ = True
         if self.on != "connect":
-            raise ValueError(f"Throttle(on={self.on!r}): it acts on a whole connection")
+            raise ValueError(
+                f"Throttle(on={self.on!r}): it acts on a whole connection; leave on= out"
+            )
         super().__post_init__()
         _check_amount("Throttle", "octets_per_second", self.octets_per_second, least=1)
 
@@ -223,15 +258,18 @@ class Throttle(Fault):
 class Hold(Fault):
     """A breakpoint: a session that comes here waits until the test lets it go on.
 
-    ``hold.wait_reached()`` in the test, then ``hold.release()``. The next fault of the list acts
-    after that. A stop of the server ends the wait as well.
+    ``hold.wait_reached()`` in the test, then ``hold.release()``, from any thread. The next fault of
+    the list acts after that. The end of the test and a stop of the server end the wait as well.
     """
 
     decides: ClassVar[bool] = False
     _gate: _Gate = field(default_factory=lambda: _Gate(), init=False, repr=False)
 
     def wait_reached(self, timeout: float = 5.0) -> bool:
-        """Blocks until a session waits here, `timeout` seconds at most; whether one does."""
+        """Blocks until a session waits here, `timeout` seconds at most; whether one does.
+
+        In seconds of real time, also where a test has frozen time.
+        """
         return self._gate.wait_reached(timeout)
 
     def release(self) -> None:

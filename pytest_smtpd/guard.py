@@ -95,7 +95,8 @@ def _block(host: str, port: object) -> NoReturn:
     shown = f"[{host}]" if ":" in host else host
     text = (
         f"smtpd_guard: a connection to {shown}:{_text(port)} was blocked, made by {_caller()}; "
-        "a test may connect to this port on the loopback interface only"
+        "a test may connect to this port on the loopback interface only: point the application "
+        "at the host and port of the fixture smtpd"
     )
     # Not the exception: it would keep alive all that its frames hold
     _blocked.append(text)

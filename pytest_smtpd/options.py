@@ -100,9 +100,13 @@ class _Frozen:
                 self.__dict__[name] = _checked(OPTIONS[name], value)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
+        __tracebackhide__ = True
+        if name not in OPTIONS:
+            raise AttributeError(str(unknown(name)))
         raise AttributeError(f"Options are frozen: Server.configure({name}=...) makes new ones")
 
     def __delattr__(self, name: str) -> NoReturn:
+        __tracebackhide__ = True
         raise AttributeError(f"Options are frozen: Server.configure({name}=None) makes new ones")
 
     def __eq__(self, other: object) -> bool:
@@ -117,6 +121,9 @@ class _Frozen:
 
 class Options(_Frozen):
     """All options of a server, checked. Frozen: `Server.configure` makes new ones.
+
+    Each attribute is an option, with its default where it was not given. Two are equal where all
+    values are; `repr` shows what differs from the defaults, passwords masked.
 
     Raises `TypeError` for an unknown name, naming the nearest one, and `ValueError` for a value
     that is not allowed, naming the option, the value and what is.
@@ -218,14 +225,14 @@ class Options(_Frozen):
     )
     max_size: int | None = _option(
         "the largest message taken, in octets; None is no limit",
-        checks.number(1, none=True),
+        checks.number(1, of="octets", none=True),
         default=33554432,
         read=checks.read_int,
         no_limit=True,
     )
     max_recipients: int | None = _option(
         "the most recipients of one message; None is no limit",
-        checks.number(1, none=True),
+        checks.number(1, of="recipients", none=True),
         default=1000,
         read=checks.read_int,
         no_limit=True,
@@ -240,7 +247,7 @@ class Options(_Frozen):
         "offer STARTTLS, or speak TLS from the start",
         checks.one_of(None, "starttls", "implicit"),
         default=None,
-        read=str,
+        read=checks.read_choice,
         live=False,
     )
     require_tls: bool = _option(
@@ -315,11 +322,16 @@ class Options(_Frozen):
     def check_pairs(self) -> None:
         """Raises `ValueError` for options that cannot work together."""
         __tracebackhide__ = True
-        for name, needed in (
-            ("require_tls", "tls"), ("require_auth", "users"), ("auth_requires_tls", "tls"),
-        ):  # fmt: skip
+        for name, needed, value in (
+            ("require_tls", "tls", "'starttls'"),
+            ("require_auth", "users", "{'user': 'password'}"),
+            ("auth_requires_tls", "tls", "'starttls'"),
+        ):
             if getattr(self, name) and getattr(self, needed) is None:
-                raise ValueError(f"smtpd option {name!r} needs {needed!r}, which is not set")
+                raise ValueError(
+                    f"smtpd option {name!r} needs {needed!r}, which is not set: "
+                    f"add {needed}={value}, for example"
+                )
 
 
 def _checked(option: Option, value: object) -> object:
@@ -327,7 +339,7 @@ def _checked(option: Option, value: object) -> object:
     try:
         return option.check(value)
     except checks.Wanted as wanted:
-        shown = "***" if option.name == "users" else repr(value)
+        shown = "***" if option.name == "users" else checks.shown(value)
         text = f"smtpd option {option.name!r}: {shown} is not allowed: {wanted}"
         raise ValueError(text) from None
 
@@ -336,8 +348,25 @@ def unknown(name: str, others: Iterable[str] = ()) -> TypeError:
     """The error for an option that does not exist, with the nearest that does, or of `others`."""
     from .patterns import nearest
 
-    return TypeError(f"unknown smtpd option {name!r}{nearest(name, [*OPTIONS, *others])}")
+    meant = (
+        nearest(_ELSEWHERE.get(name, name), [*OPTIONS, *others])
+        or "; the page 'Options' of the docs lists them"
+    )
+    return TypeError(f"unknown smtpd option {name!r}{meant}")
 
+
+# What other servers for tests call it
+_ELSEWHERE = {
+    "auth_require_tls": "auth_requires_tls",
+    "enforce_auth": "require_auth",
+    "login_password": "users",
+    "login_username": "users",
+    "ssl_cert_files": "certificate",
+    "ssl_certificate_files": "certificate",
+    "use_ssl": "tls",
+    "use_starttls": "tls",
+    "use_tls": "tls",
+}
 
 # aiosmtpd and smtpdfix know the greeting's name by this one
 _ALIASES = {"server_hostname": "greeting_hostname"}
@@ -388,8 +417,9 @@ def read(name: str, text: str | list[str]) -> object:
         if values == ["any"]:
             return "any"
         if not all(isinstance(value, tuple) for value in values):
-            raise ValueError("smtpd option 'users': lines such as NAME:PASSWORD, or 'any', "
-                             "are wanted")  # fmt: skip
+            raise ValueError(
+                "smtpd option 'users': *** is not allowed: NAME:PASSWORD, or any, is wanted"
+            )
         return dict(values)  # type: ignore[arg-type]
     if name.startswith("reject_"):
         return dict(values)  # type: ignore[arg-type]

@@ -109,8 +109,8 @@ def _in_network(value: str) -> Callable[[str], bool]:
 
     try:
         network = ipaddress.ip_network(value.strip(), strict=False)
-    except ValueError as error:
-        raise ValueError(f"not a network such as '10.0.0.0/8': {value!r} ({error})") from None
+    except ValueError:
+        raise ValueError(f"a network such as '10.0.0.0/8' is wanted, not {value!r}") from None
 
     def contains(host: str) -> bool:
         for text in (host, _mapped(host)):

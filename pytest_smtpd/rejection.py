@@ -24,10 +24,12 @@ class Reject(Exception):
     - ``Reject("text")`` its default code with that text,
     - ``Reject("450 4.2.1 later")``, ``Reject(450)`` or ``Reject(Reply(...))`` a reply of its own.
 
-    Raises `ValueError` for a reply whose code is not 4xx or 5xx.
+    `reply` is that reply of its own and `text` that text, `None` where it has none. Raises
+    `ValueError` for a reply whose code is not 4xx or 5xx (RFC 5321 section 4.2.1).
     """
 
     def __init__(self, reply: ReplyLike | None = None) -> None:
+        __tracebackhide__ = True
         super().__init__(*(() if reply is None else (reply,)))
         self.reply: Reply | None = None  # a reply of its own
         self.text: str | None = None  # a text for the default reply
@@ -45,8 +47,9 @@ class Reject(Exception):
 
 def negative(value: ReplyLike) -> Reply:
     """The reply that was written, which has to refuse. Raises `ValueError` if it does not."""
-    reply = Reply.of(value)
-    if reply.code < 400:
+    __tracebackhide__ = True
+    reply = Reply.of(value) if type(value) is not int or 400 <= value <= 599 else None
+    if reply is None or reply.code < 400:
         raise ValueError(f"{value!r} does not refuse: a reply code from 400 to 599 is wanted")
     return reply
 
@@ -70,5 +73,8 @@ def compile_rules(option: RejectOption | None, *, hosts: bool = False) -> tuple[
     if isinstance(option, str | re.Pattern) or callable(option):
         return ((compile_one(option), None),)
     if not isinstance(option, Iterable) or isinstance(option, bytes | bytearray):
-        compile_one(option)  # says what is wrong
+        raise TypeError(
+            "a pattern (a str, a re.Pattern or a callable), a list of patterns, or a mapping from "
+            "pattern to reply is wanted"
+        )
     return tuple((compile_one(pattern), None) for pattern in option)

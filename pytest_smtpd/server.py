@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import secrets
 import threading
@@ -38,8 +39,12 @@ class Server:
     """An SMTP server in a background thread, for tests; usable without pytest.
 
     Options are those of the marker (see `Options`): ``Server(reject_sender="denied@*")``.
-    As a context manager it is started and stopped. Raises `TypeError` for an unknown option, naming
-    the nearest one, and `ValueError` for a value or a pair of options that cannot work.
+    As a context manager it is started and stopped.
+
+    Raises `TypeError` for an unknown option, naming the nearest one, and `ValueError` for a value
+    or a pair of options that cannot work.
+
+    - `stopped`: set while the server is not running; another thread can wait for that
     """
 
     def __init__(self, **options: Any) -> None:
@@ -81,13 +86,20 @@ class Server:
     def start(self) -> Server:
         """Binds and listens in the calling thread, then serves in a thread of its own.
 
-        When it returns, clients can connect. After a stop the same port is taken again. Raises
-        `RuntimeError` if it runs already or TLS needs trustme and that is not installed, and
-        `OSError` with the address in its text if that cannot be listened on.
+        When it returns, clients can connect. After a stop the same port is taken again, unless
+        `port` was configured since. Returns the server itself.
+
+        Raises `RuntimeError` if it runs already, or if TLS needs trustme and that is not installed,
+        `ValueError` for a certificate file that cannot be used, and `OSError` with the address in
+        its text if that cannot be listened on; nothing is left behind then.
         """
+        __tracebackhide__ = True
         with self._lock:
             if self._service is not None:
-                raise RuntimeError(f"this smtpd is already listening on {self.url}")
+                raise RuntimeError(
+                    f"this smtpd is already listening on {self.url}; stop() it first, "
+                    "or make another Server"
+                )
             context = self._tls().server_context if self._config.tls else None
             listeners = self._listen()
             try:
@@ -106,6 +118,7 @@ class Server:
         return self
 
     def _listen(self) -> list[Any]:
+        __tracebackhide__ = True
         config = self._config
         if config.unix_socket is not None:
             listener = listen_unix(config.unix_socket)
@@ -113,7 +126,12 @@ class Server:
             self._unix = (path, identity(path))
             self._address = config.unix_socket
             return [listener]
-        listeners = listen(config.host, config.port or self._port)
+        try:
+            listeners = listen(config.host, config.port or self._port)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and config.port:
+                error.strerror = f"{error.strerror}; port=0 takes a free one"
+            raise error.with_traceback(None) from None
         self._port = listeners[0].getsockname()[1]
         self._implicit_tls = config.tls == "implicit"
         self._address = (_ALL_INTERFACES.get(config.host, config.host), self._port)
@@ -122,13 +140,15 @@ class Server:
     def stop(self, disconnect: bool = True) -> None:
         """Closes the listening socket; a no-op when nothing runs.
 
-        With `disconnect` replies in flight are flushed, open sessions get 421 and are closed;
-        without, they go on until their clients quit, and still deliver: a later `stop()` ends them.
-        Never blocks longer than 2 seconds; may be called from a callback.
+        With `disconnect`, the default, replies in flight are flushed, open sessions get 421 and are
+        closed (RFC 5321 section 3.8); without, they go on until their clients quit, and still
+        deliver: a later `stop()` ends them. Never blocks longer than 2 seconds; may be called from
+        a callback.
 
         What callbacks raised is shown now: a `CallbackWarning` for each bug in one, and the first
         assertion, `pytest.fail` or `pytest.skip` is raised again.
         """
+        __tracebackhide__ = True
         if self._pid != os.getpid():
             return  # a forked child: the server is its parent's
         deadline = monotonic() + STOP_TIMEOUT
@@ -160,13 +180,14 @@ class Server:
             os.unlink(unix[0])
 
     def _show_raised(self) -> None:
+        __tracebackhide__ = True
         raised, self._state.raised = self._state.raised, []
         errors, self._state.errors = self._state.errors, []
         outcomes = [each.outcome for each in raised if each.outcome is not None]
         try:
             for each in raised:
                 if each.warning is not None:
-                    warnings.warn(each.warning, stacklevel=3)
+                    warnings.warn_explicit(each.warning, None, *each.place)
         finally:
             if outcomes:
                 raise outcomes[0]
@@ -176,6 +197,7 @@ class Server:
                 raise BaseExceptionGroup("errors in the smtpd server", errors)
 
     def __enter__(self) -> Server:
+        __tracebackhide__ = True
         return self.start()
 
     def __exit__(
@@ -184,6 +206,7 @@ class Server:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        __tracebackhide__ = True
         self.stop()
 
     # ---- where to connect
@@ -194,6 +217,7 @@ class Server:
 
         Kept while stopped; raises `RuntimeError` before the first start.
         """
+        __tracebackhide__ = True
         if self._address is None:
             raise RuntimeError("not started")
         return self._address
@@ -202,23 +226,31 @@ class Server:
     def host(self) -> str:
         """Where a local client connects: an address or name, or the path of a unix socket.
 
-        Raises `RuntimeError` before the first start.
+        ``"127.0.0.1"`` by default, and where the server listens on all interfaces. `hostname` is
+        another name for it. Raises `RuntimeError` before the first start.
         """
+        __tracebackhide__ = True
         return self.address if isinstance(self.address, str) else self.address[0]
 
     hostname = host
 
     @property
     def port(self) -> int:
-        """The port to connect to, 0 for a unix socket. Raises `RuntimeError` before a start."""
+        """The port to connect to, 0 for a unix socket; it stays the same after a stop.
+
+        Raises `RuntimeError` before the first start.
+        """
+        __tracebackhide__ = True
         return 0 if isinstance(self.address, str) else self.address[1]
 
     @property
     def url(self) -> str:
         """``smtp://127.0.0.1:40001``; ``smtps`` for implicit TLS, ``smtp+unix`` for a path.
 
+        An IPv6 address stands in brackets (RFC 3986 section 3.2.2).
         Raises `RuntimeError` before the first start.
         """
+        __tracebackhide__ = True
         if isinstance(self.address, str):
             return f"smtp+unix://{self.address}"
         scheme = "smtps" if self._implicit_tls else "smtp"
@@ -227,25 +259,38 @@ class Server:
 
     @property
     def ca_file(self) -> Path | None:
-        """A PEM file that clients may trust; None without TLS."""
+        """A PEM file that clients may trust; None without TLS.
+
+        None also for an `ssl_context` of your own that came without a `certificate`. The file is
+        there until the process ends.
+
+        Raises `RuntimeError` where TLS needs trustme and that is not installed, and `ValueError`
+        for a certificate file that cannot be used.
+        """
         return self._tls().ca_file if self._config.tls else None
 
     def client_ssl_context(self) -> ssl.SSLContext:
         """A fresh `ssl.SSLContext` that trusts this server's certificate and checks its name.
 
-        Raises `RuntimeError` without TLS.
+        Raises `RuntimeError` without TLS, and what `ca_file` raises.
         """
+        __tracebackhide__ = True
         if self._config.tls is None:
             raise RuntimeError("this smtpd speaks no TLS: set tls='starttls' or tls='implicit'")
         return self._tls().client_context()
 
     def _tls(self) -> TLSMaterial:
+        __tracebackhide__ = True
         from .tls import material
 
         return material(self._config)
 
     def address_for(self, name: str = "user") -> str:
-        """An address nobody else uses in this run, such as ``user.K3F9A2C4@example.com``."""
+        """An address nobody else uses in this run, such as ``user.K3F9A2C4@example.com``.
+
+        `name` stands in front of the dot. A criterion to tell one's own mail by, on a server that
+        others use as well.
+        """
         while (address := f"{name}.{secrets.token_hex(4).upper()}@example.com") in (
             self._given_addresses
         ):
@@ -257,17 +302,26 @@ class Server:
 
     @property
     def messages(self) -> Mailbox:
-        """The mail of this test. The same object for the server's life."""
+        """The mail of this test, oldest first. The same object for the server's life.
+
+        A message is here before its client can read the 250 for it.
+        """
         return self._state.messages
 
     @property
     def strays(self) -> Mailbox:
-        """Mail whose MAIL command came during an earlier test."""
+        """Mail whose MAIL command came during an earlier test, oldest first.
+
+        The same object for the server's life; empty where a server lives for one test only.
+        """
         return self._state.strays
 
     @property
     def sessions(self) -> list[SessionRecord]:
-        """A record of each connection, oldest first, live."""
+        """A record of each connection, oldest first, live. The same object for the server's life.
+
+        Refused and aborted ones are there like any other.
+        """
         return self._state.sessions
 
     def clear(self) -> None:
@@ -289,6 +343,11 @@ class Server:
             _, messages = other.messages._store.since(before)
             if messages:
                 hints.append(f"{len(messages)} at the other server, {other.url}")
+        if not self.sessions:
+            started = self._address is not None
+            stopped = "" if self._service is not None else ", which has been stopped"
+            where = f" to {self.url}{stopped}" if started else ": the server is not started"
+            hints.append(f"no client has connected{where}")
         return hints
 
     def _beside(self, other: Server) -> None:
@@ -299,12 +358,16 @@ class Server:
 
     @property
     def config(self) -> Options:
-        """The options now in force."""
+        """The options now in force, frozen; `repr` masks passwords."""
         return self._config
 
     @property
     def faults(self) -> MutableSequence[Fault]:
-        """The live list of faults: append, remove, clear. The same object for the server's life."""
+        """The live list of faults: append, remove, clear. The same object for the server's life.
+
+        They act in the order of the list. A fault that is put in twice is counted twice. Raises
+        `TypeError` for what is no fault.
+        """
         return self._state.faults
 
     @faults.setter
@@ -313,14 +376,17 @@ class Server:
             self._state.faults.replace(faults)
 
     def hits(self, fault: Fault) -> int:
-        """How often a fault of the list has acted."""
+        """How often this fault has acted, over all its places in the list; 0 if it is in none."""
         return self._state.faults.hits(fault)
 
     def configure(self, **options: Any) -> None:
         """Changes options, all or none, from the next command on, in open sessions too.
 
-        None restores a default. Raises `TypeError` for an unknown name, and `ValueError` for a
-        value or pair that cannot work, or for an option that a running server cannot change.
+        The options are those of `Options`; None restores a default. A running server cannot change
+        `host`, `port`, `unix_socket`, `tls`, `certificate`, `ssl_context` and `protocol`.
+
+        Raises `TypeError` for an unknown name, and `ValueError` for a value or pair that cannot
+        work, or for an option that a running server cannot change.
         """
         __tracebackhide__ = True
         with self._lock:
@@ -328,7 +394,10 @@ class Server:
             config.check_pairs()
             fixed = [name for name in options if name in OPTIONS and not OPTIONS[name].live]
             if fixed and self._service is not None:
-                raise ValueError(f"smtpd option {fixed[0]!r} cannot change while the server runs")
+                raise ValueError(
+                    f"smtpd option {fixed[0]!r} cannot change while the server runs: stop() it "
+                    "first, or set it in the marker or in Server(...)"
+                )
             if "port" in options:
                 self._port = 0
             self._apply(config, new_faults="faults" in options)

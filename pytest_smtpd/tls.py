@@ -100,6 +100,7 @@ def material(options: TLSOptions) -> TLSMaterial:
     Raises TLSUnavailable if a certificate has to be made without trustme, and ValueError, naming
     the file, for an own pair that cannot be used.
     """
+    __tracebackhide__ = True
     certificate = options.certificate
     if options.ssl_context is not None:
         own_file = None if isinstance(certificate, str) else _readable(certificate[0])
@@ -122,6 +123,7 @@ def _given(options: TLSOptions) -> list[str]:
 
 
 def _own_pair(certfile: _FilePath, keyfile: _FilePath) -> TLSMaterial:
+    __tracebackhide__ = True
     import ssl
 
     chain, key = _readable(certfile), _readable(keyfile)
@@ -144,11 +146,12 @@ def _own_pair(certfile: _FilePath, keyfile: _FilePath) -> TLSMaterial:
             problem = f"{keyfile} is not the key of {certfile}"
         else:
             problem = f"{certfile} with {keyfile} cannot be used: {error.reason or error}"
-        raise ValueError(f"smtpd option 'certificate': {problem}") from error
+        raise ValueError(f"smtpd option 'certificate': {problem}") from None
     return TLSMaterial(context, lambda: chain)
 
 
 def _readable(name: _FilePath) -> Path:
+    __tracebackhide__ = True
     # Absolute, for the client may be a process in another directory.
     path = Path(name).absolute()
     try:
@@ -157,7 +160,7 @@ def _readable(name: _FilePath) -> Path:
     except OSError as error:
         raise ValueError(
             f"smtpd option 'certificate': cannot read {str(name)!r}: {error.strerror}"
-        ) from error
+        ) from None
 
 
 # What was made in this run; the lock guards all of it.
@@ -169,6 +172,7 @@ _directory_owner = 0
 
 
 def _made(kind: str, names: frozenset[str]) -> TLSMaterial:
+    __tracebackhide__ = True
     with _lock:
         if (kind, names) not in _materials:
             _materials[kind, names] = _make(kind, names)
@@ -176,6 +180,7 @@ def _made(kind: str, names: frozenset[str]) -> TLSMaterial:
 
 
 def _make(kind: str, names: frozenset[str]) -> TLSMaterial:
+    __tracebackhide__ = True
     trusted = _authority("trusted")
     issuer = _authority("unknown") if kind == "untrusted" else trusted
     import ssl
@@ -202,10 +207,12 @@ def _make(kind: str, names: frozenset[str]) -> TLSMaterial:
 
 
 def _authority(role: str) -> trustme.CA:
+    __tracebackhide__ = True
     try:
         import trustme
     except ImportError as error:
-        raise TLSUnavailable from error
+        # Not there, which the text says; or there and broken, which only the cause says
+        raise TLSUnavailable from (None if error.name == "trustme" else error)
     if role not in _authorities:
         _authorities[role] = trustme.CA(key_type=trustme.KeyType.ECDSA)
     return _authorities[role]

@@ -224,6 +224,26 @@ def test_a_bug_is_shown_with_the_name_of_its_callback(make: Any, option: str) ->
         server.stop()
 
 
+def test_a_bug_is_shown_where_it_is() -> None:
+    """From the first line that is the test's own; and a pattern is no `validate_*`."""
+    server = Server(reject_sender=raising(Bug), validate_host=lambda host: Reject(250)).start()
+    with Client(server) as client:
+        assert client.greeting.startswith("550")
+        client.quit()
+    server.configure(validate_host=None)
+    with Client(server) as client:
+        assert client.ehlo().say(MAIL) == DENIED
+        client.quit()
+    with pytest.warns(CallbackWarning) as caught:
+        server.stop()
+    for warning, name in zip(caught, ("validate_host", "reject_sender"), strict=True):
+        assert warning.filename == __file__
+        first, head, begin, *_ = str(warning.message).splitlines()
+        assert first.startswith(f"smtpd callback {name} raised ")
+        assert head.startswith("Traceback")
+        assert f'File "{__file__}", line {warning.lineno}, in ' in begin
+
+
 # ---- what ends the test
 
 

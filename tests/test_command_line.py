@@ -483,7 +483,10 @@ def test_help_explains_every_option() -> None:
         assert (flag in text) == (option.read is not None)
         if option.read is not None and option.name != "strict":
             assert option.help in text
-    assert "--tls starttls|implicit " in text
+    assert "--tls none|starttls|implicit " in text
+    assert "--strict [yes|no|violations|problems] " in text
+    assert "|untrusted|CERTFILE,KEYFILE " in text
+    assert "--timeout SECONDS " in text
     assert "--save DIR " in text
 
 
@@ -542,7 +545,7 @@ def test_lmtp_and_all_interfaces(start: Start) -> None:
         ("--reject_sendr=x", "unknown option --reject_sendr (did you mean '--reject-sender'?)"),
         ("--usrs ann:secret", "unknown option --usrs (did you mean '--users'?)"),
         ("--por 25", "unknown option --por (did you mean '--port'?)"),
-        ("-p 25", "unknown option -p"),
+        ("-p 25", "unknown option -p; --help lists them"),
         ("2525", "unexpected argument '2525': options are --NAME VALUE"),
         (
             "--port smtp",
@@ -554,7 +557,7 @@ def test_lmtp_and_all_interfaces(start: Start) -> None:
         ("--tls startls", "'startls' is not allowed: one of None, 'starttls', 'implicit' is"),
         ("--require-tls", "smtpd option 'require_tls' needs 'tls', which is not set"),
         ("--require-auth maybe", "--require-auth: smtpd option 'require_auth': 'maybe' is not"),
-        ("--users ann", "--users: smtpd option 'users': lines such as NAME:PASSWORD"),
+        ("--users ann", "--users: smtpd option 'users': *** is not allowed: NAME:PASSWORD"),
         ("--without-extensions SIZ", "'SIZ' is none of PIPELINING, "),
         ("--ignore no-dat", "--ignore: smtpd option 'ignore': "),
         ("--reject-sender x=999", "--reject-sender: smtpd option 'reject_sender': "),
@@ -577,7 +580,7 @@ def test_a_wrong_option_is_an_error_that_says_what_is_allowed(
 def test_a_wrong_option_ends_the_process_with_2() -> None:
     done = run("--qqq")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.endswith(f"\n{ERROR}unknown option --qqq\n")
+    assert done.stderr.endswith(f"\n{ERROR}unknown option --qqq; --help lists them\n")
 
 
 def test_no_error_shows_a_password() -> None:
@@ -624,8 +627,9 @@ def test_an_address_that_is_not_ours_is_an_error_in_one_line() -> None:
 def test_a_directory_that_cannot_be_made_is_an_error_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"")
-    error = start_error(run("--port", "0", "--save", str(file)))
-    assert error.startswith(f"cannot save in {file}: ")
+    for folder in (file, file / "mail"):
+        error = start_error(run("--port", "0", "--save", str(folder)))
+        assert error == f"--save: {file} is a file; a folder that can be written or made is wanted"
 
 
 def test_tls_without_trustme_is_an_error_in_one_line(tmp_path: Path) -> None:

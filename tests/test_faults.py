@@ -78,7 +78,11 @@ def test_the_stages() -> None:
         (lambda: Raw("text", on="noop"), TypeError, "bytes"),
         (lambda: Split(0, on="noop"), ValueError, "octets"),
         (lambda: Throttle(0), ValueError, "octets_per_second"),
-        (lambda: Throttle(5, on="data"), ValueError, "connection"),
+        (lambda: Throttle(5, on="data"), ValueError, "connection; leave on= out"),
+        (lambda: Answer(99, on="rcpt"), ValueError, "^Answer"),
+        (lambda: Stall(on="mail", match=5), TypeError, "^Stall.match=.*: a pattern is "),
+        (lambda: Stall(on="connect", match="10.0.0.0/99"), ValueError, "^Stall.match=.* a network"),
+        (lambda: Stall(on="mail", per="recipient"), ValueError, "only on rcpt, message"),
     ],
 )
 def test_what_makes_no_sense_is_an_error(make: Any, error: Any, match: str) -> None:
@@ -111,6 +115,8 @@ def test_only_faults_can_be_in_the_list() -> None:
         server.faults.append("drop")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="fault"):
         Server(faults=["drop"])
+    with pytest.raises(TypeError, match=r"^Stall\(...\) stands alone: a list of faults, "):
+        server.faults = Stall(on="noop")  # type: ignore[assignment]
 
 
 # ---- counting

@@ -16,7 +16,10 @@ import pytest
 
 from pytest_smtpd import guard
 
-ADVICE = "a test may connect to this port on the loopback interface only"
+ADVICE = (
+    "a test may connect to this port on the loopback interface only: "
+    "point the application at the host and port of the fixture smtpd"
+)
 
 
 # ---- which connections

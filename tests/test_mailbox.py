@@ -88,7 +88,8 @@ def test_an_index_out_of_range_says_what_there_is() -> None:
     with pytest.raises(IndexError) as caught:
         mailbox[0]
     assert str(caught.value) == (
-        "no message 0: messages is empty\na session was refused: 550 5.7.1 Access denied"
+        "no message 0: messages is empty; wait() waits for mail that is still to come\n"
+        "a session was refused: 550 5.7.1 Access denied"
     )
     fill(mailbox, make_message())
     with pytest.raises(IndexError, match="no message -2: messages holds 1\n"):
@@ -96,7 +97,7 @@ def test_an_index_out_of_range_says_what_there_is() -> None:
 
 
 def test_an_index_is_a_number(mailbox: Mailbox) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="an index or a slice, not 'Subject'; one"):
         mailbox["Subject"]  # type: ignore[call-overload]
 
 
@@ -269,6 +270,11 @@ ASKING: list[tuple[str, Any]] = [
         (
             {"subjekt": "x"},
             "unknown criterion 'subjekt' (did you mean 'subject'?); "
+            "allowed are sender, to, subject, text, header, where",
+        ),
+        (
+            {"recipient": "x"},
+            "unknown criterion 'recipient' (did you mean 'to'?); "
             "allowed are sender, to, subject, text, header, where",
         ),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def error_of(call: Callable[..., Any], *args: Any, **kwargs: Any) -> list[str]:
 def test_the_nearest_say_what_they_fail(mailbox: Mailbox) -> None:
     assert error_of(mailbox.one, sender="shop@*", to="bob@*", subject="Your invoice") == [
         "0 messages match sender='shop@*', to='bob@*', subject='Your invoice'; expected exactly 1",
-        "messages holds 3 messages:",
+        "messages holds 3 messages, the nearest marked:",
         WELCOME_LINE,
         ORDER_LINE + "  <-- subject: 'Your order' does not match 'Your invoice'",
         BOUNCE_LINE,
@@ -153,16 +154,18 @@ def test_a_callable_that_raises_does_not_hide_the_error(mailbox: Mailbox) -> Non
 def test_an_empty_mailbox() -> None:
     assert error_of(Mailbox().one, to="ann@*") == [
         "0 messages match to='ann@*'; expected exactly 1",
-        "messages is empty",
+        "messages is empty; wait() waits for mail that is still to come",
     ]
 
 
 def test_the_hints_stand_at_the_end() -> None:
     mailbox = Mailbox("strays", hints=lambda: iter(["a session was refused", "smtpd has 2"]))
-    for call in (mailbox.one, mailbox.wait):
-        kwargs = {} if call == mailbox.one else {"timeout": 0}
-        assert error_of(call, **kwargs)[1:] == [
-            "strays is empty",
+    for call, advice in (
+        (mailbox.one, "; wait() waits for mail that is still to come"),
+        (partial(mailbox.wait, timeout=0), ""),
+    ):
+        assert error_of(call)[1:] == [
+            f"strays is empty{advice}",
             "a session was refused",
             "smtpd has 2",
         ]
@@ -209,7 +212,7 @@ def test_what_came_before_expect_is_told_apart(mailbox: Mailbox) -> None:
     assert error_of(expect, mailbox, late, to="ann@example.com", where=bool) == [
         "0 messages match to='ann@example.com', where=<class 'bool'>; "
         "expected at least 1, waited 0 s",
-        "messages holds 4 messages, the first 3 from before expect():",
+        "messages holds 4 messages, the first 3 from before expect(), the nearest marked:",
         WELCOME_LINE + "  <-- matches, but came before expect()",
         ORDER_LINE + "  <-- to: none of 'bob@example.com', 'log@example.com' "
         "matches 'ann@example.com'",
@@ -218,7 +221,8 @@ def test_what_came_before_expect_is_told_apart(mailbox: Mailbox) -> None:
         "<-- to: 'ann@example.org' does not match 'ann@example.com'",
     ]
     lines = error_of(expect, mailbox, to="ann@example.com", where=lambda message: 1 / 0)
-    assert lines[1] == "messages holds 4 messages, the first 4 from before expect():"
+    before = "messages holds 4 messages, the first 4 from before expect(), the nearest marked:"
+    assert lines[1] == before
     assert lines[2] == WELCOME_LINE + "  <-- where: ZeroDivisionError: division by zero"
 
 
@@ -228,7 +232,7 @@ def test_a_long_list_leaves_out_its_middle_but_not_the_nearest() -> None:
         name = "bob" if number == 400 else f"user{number}"
         mailbox._add(make_message("News", to=f"{name}@example.com", id=f"M{number}"))
     lines = error_of(mailbox.one, to="bob@example.com", subject="Newz")
-    assert lines[1] == "messages holds 500 messages:"
+    assert lines[1] == "messages holds 500 messages, the nearest marked:"
     shown = [re.match(r"  \[(\d+)\]|  \.\.\. \d+ more \.\.\.$", line) for line in lines[2:]]
     assert [match[1] or match[0].strip() for match in shown if match] == [
         *map(str, range(10)),
@@ -330,13 +334,13 @@ def test_pytest_shows_the_line_of_the_test(pytester: pytest.Pytester) -> None:
             "*: in test_one",
             '    Mailbox().one(to="ann@[*]")',
             "E   AssertionError: 0 messages match to='ann@[*]'; expected exactly 1",
-            "E   messages is empty",
+            "E   messages is empty; wait() waits for mail that is still to come",
             "*: in test_wait",
             "*: in test_expect",
             "*: in test_none",
             "E   TypeError: unknown criterion 'zzz'; allowed are *",
             "*: in test_index",
-            "E   IndexError: no message 0: messages is empty",
+            "E   IndexError: no message 0: messages is empty; *",
             "*: in test_loop",
             "*: in main",
             "E   RuntimeError: this would block the running asyncio event loop; "

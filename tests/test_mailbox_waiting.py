@@ -223,16 +223,16 @@ def test_a_where_may_use_the_mailbox(mailbox: Mailbox) -> None:
         (
             {"count": "ann@*"},
             TypeError,
-            "count is a number of messages, not 'ann@*' (criteria are given by keyword)",
+            "count is a whole number of messages, not 'ann@*'; criteria are given by keyword",
         ),
         (
             {"count": True},
             TypeError,
-            "count is a number of messages, not True (criteria are given by keyword)",
+            "count is a whole number of messages, not True; criteria are given by keyword",
         ),
-        ({"count": -1}, ValueError, "count must not be negative: -1"),
-        ({"timeout": -1}, ValueError, "timeout must be 0 or more seconds: -1"),
-        ({"timeout": math.nan}, ValueError, "timeout must be 0 or more seconds: nan"),
+        ({"count": -1}, ValueError, "count is a whole number of messages from 0 up, not -1"),
+        ({"timeout": -1}, ValueError, "timeout is a number of seconds from 0 up, not -1"),
+        ({"timeout": math.nan}, ValueError, "timeout is a number of seconds from 0 up, not nan"),
         ({"timeout": "5"}, TypeError, "timeout is a number of seconds, not '5'"),
         ({"timeout": None}, TypeError, "timeout is a number of seconds, not None"),
     ],
@@ -358,7 +358,7 @@ def test_it_fails_as_soon_as_something_matches(mailbox: Mailbox) -> None:
 
 @pytest.mark.parametrize("within", [-1, math.nan])
 def test_a_bad_while(mailbox: Mailbox, within: float) -> None:
-    with pytest.raises(ValueError, match="within must be 0 or more seconds"):
+    with pytest.raises(ValueError, match="within is a number of seconds from 0 up, not"):
         mailbox.assert_none(within)
 
 

@@ -271,13 +271,83 @@ def test_wrong_smtpd_options(pytester: pytest.Pytester) -> None:
     result = run(pytester)
     result.assert_outcomes(errors=4)
     said = lines(result)
-    assert "smtpd_options: unknown smtpd option 'reject_sendr' (did you mean 'reject_sender'?)" in (
-        said
+    assert (
+        "smtpd_options: unknown smtpd option 'reject_sendr' (did you mean 'reject_sender'?)\n"
+        "test_0.py:4: smtpd_options\n" in said
     )
     assert "smtpd_options: smtpd option 'timeout': -1 is not allowed: " in said
     assert "smtpd option 'require_tls' needs 'tls', which is not set" in said
     assert "smtpd_options: a dict of options is wanted, not ['banner']" in said
     assert "servers started: 0" in said
+
+
+@pytest.mark.parametrize("ini", ["", "smtpd_scope = session"])
+def test_the_options_of_the_whole_run_have_its_scope(pytester: pytest.Pytester, ini: str) -> None:
+    """What `smtpd_session` takes is needed before and after any one test."""
+    pytester.makeini(f"[pytest]\n{ini}\n")
+    write(
+        pytester,
+        conftest="""
+            import pytest
+
+            @pytest.fixture
+            def smtpd_options(tmp_path): return {"banner": "mine"}
+        """,
+        test_a="""
+            def test_smtpd(smtpd):
+                assert smtpd.config.banner == "mine"
+
+            def test_factory(smtpd_factory):
+                assert smtpd_factory().config.banner == "mine"
+
+            def test_session(smtpd_session): pass
+        """,
+    )
+    result = run(pytester, "-rN")
+    result.assert_outcomes(passed=1 if ini else 2, errors=2 if ini else 1)
+    text = (
+        "smtpd_options has the scope 'function': smtpd_session, which lives for the whole run, "
+        'wants @pytest.fixture(scope="session")\nconftest.py:4: smtpd_options\n'
+    )
+    assert text in lines(result)
+
+
+def test_an_error_of_the_session_is_a_text_alone(pytester: pytest.Pytester) -> None:
+    write(
+        pytester,
+        test_a="""
+            def test_one(smtpd_session): pass
+            def test_two(smtpd_session): pass
+        """,
+    )
+    for flag, text in (
+        ("--smtpd-host=192.0.2.1", "cannot listen on 192.0.2.1:0: "),
+        ("--smtpd-require-tls", "smtpd option 'require_tls' needs 'tls', which is not set: "),
+    ):
+        result = run(pytester, "-rN", flag)
+        result.assert_outcomes(errors=2)
+        said = lines(result)
+        assert said.count(f"\n{text}") == 2
+        assert "fixtures.py" not in said and "server.py" not in said
+
+
+def test_a_port_in_use_is_said_at_the_line_of_the_test(pytester: pytest.Pytester) -> None:
+    write(
+        pytester,
+        test_a="""
+            def test_port(smtpd, smtpd_factory):
+                smtpd_factory(port=smtpd.port)
+        """,
+    )
+    result = run(pytester, "-rN")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E *Error: *cannot listen on 127.0.0.1:*: *; port=0 takes a free one",
+            "test_a.py:3: *Error",
+        ]
+    )
+    assert "listen.py" not in lines(result) and "server.py" not in lines(result)
 
 
 def test_an_address_that_cannot_be_had_is_an_error_of_the_setup(pytester: pytest.Pytester) -> None:

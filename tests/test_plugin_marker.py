@@ -149,23 +149,25 @@ WRONG = {
     "timeout=0": "smtpd option 'timeout': 0 is not allowed: a number of seconds above 0 is wanted",
     "tls='STARTTLS'": "smtpd option 'tls': 'STARTTLS' is not allowed: one of None, 'starttls', "
     "'implicit' is wanted",
-    "trace_headers=1": "smtpd option 'trace_headers': 1 is not allowed: "
-    "one of True, False is wanted",
+    "trace_headers=1": "smtpd option 'trace_headers': 1 is not allowed: True or False is wanted",
     "without_extensions=['PIPELINNG']": "smtpd option 'without_extensions': ['PIPELINNG'] is not "
     "allowed: 'PIPELINNG' is none of ",
     "deliver='x'": "smtpd option 'deliver': 'x' is not allowed: a callable is wanted",
     "reject_sender={'x@*': 250}": "smtpd option 'reject_sender': {'x@*': 250} is not allowed: ",
     "reject_sender=5": "smtpd option 'reject_sender': 5 is not allowed: ",
-    "faults=['drop']": "smtpd option 'faults': ['drop'] is not allowed: 'drop' is none; "
-    "a list of pytest_smtpd.faults is wanted",
+    "faults=['drop']": "smtpd option 'faults': ['drop'] is not allowed: a list of faults such as "
+    "pytest_smtpd.faults.Drop(on='rcpt') is wanted, not 'drop'",
     "certificate='expird'": "smtpd option 'certificate': 'expird' is not allowed: ",
     "ignore=['no-quitt']": "smtpd option 'ignore': ['no-quitt'] is not allowed: ",
     "strict='all'": "smtpd option 'strict': 'all' is not allowed: ",
     "greeting_hostname='a b'": "smtpd option 'greeting_hostname': 'a b' is not allowed: ",
     "users={'ann': 1}": "smtpd option 'users': *** is not allowed: ",
-    "require_tls=True": "smtpd option 'require_tls' needs 'tls', which is not set",
-    "require_auth=True": "smtpd option 'require_auth' needs 'users', which is not set",
-    "auth_requires_tls=True": "smtpd option 'auth_requires_tls' needs 'tls', which is not set",
+    "require_tls=True": "smtpd option 'require_tls' needs 'tls', which is not set: "
+    "add tls='starttls', for example",
+    "require_auth=True": "smtpd option 'require_auth' needs 'users', which is not set: "
+    "add users={'user': 'password'}, for example",
+    "auth_requires_tls=True": "smtpd option 'auth_requires_tls' needs 'tls', which is not set: "
+    "add tls='starttls', for example",
 }
 
 
@@ -242,6 +244,64 @@ def test_a_setup_error_is_said_once(pytester: pytest.Pytester) -> None:
             assert said.count(text) == 1, text
         for text in ("During handling", "direct cause", "Traceback", "fixtures.py"):
             assert text not in said
+
+
+def test_the_place_of_the_marker_is_shown(pytester: pytest.Pytester) -> None:
+    write(
+        pytester,
+        base="""
+            import pytest
+
+            @pytest.mark.smtpd(tls="yes")
+            class Base:
+                def test_base(self, smtpd): pass
+        """,
+        test_module="""
+            import pytest
+
+            pytestmark = [pytest.mark.smtpd(banner="fine"), pytest.mark.smtpd(timeout=0)]
+
+            def test_module(smtpd): pass
+        """,
+        test_places="""
+            import pytest
+            from base import Base
+
+            class TestBase(Base): pass
+
+            @pytest.mark.smtpd(max_size=-1)
+            @pytest.mark.filterwarnings("default")
+            class TestClass:
+                @pytest.mark.smtpd(banner="fine")
+                def test_class(self, smtpd): pass
+
+            @pytest.mark.smtpd(require_auth=True)
+            def test_pair(smtpd): pass
+
+            @pytest.mark.smtpd(max_size=5)
+            @pytest.mark.parametrize("a", [pytest.param(1, marks=pytest.mark.smtpd(max_size="5"))])
+            def test_parameter(smtpd, a): pass
+
+            @pytest.mark.smtpd(banner="fine")
+            class TestPositional:
+                @pytest.mark.smtpd("denied@*")
+                def test_positional(self, smtpd): pass
+        """,
+    )
+    result = run(pytester, "-rN")
+    result.assert_outcomes(errors=6)
+    said = lines(result)
+    option = "@pytest.mark.smtpd: smtpd option"
+    for start, place in (
+        (f"{option} 'timeout': 0 is", "test_module.py: test_module"),
+        (f"{option} 'tls': 'yes' is", "base.py:4: Base"),
+        (f"{option} 'max_size': -1 is", "test_places.py:7: TestClass"),
+        ("smtpd option 'require_auth' needs", "test_places.py:13: test_pair"),
+        (f"{option} 'max_size': '5' is", "test_places.py:16: test_parameter"),
+        ("@pytest.mark.smtpd takes keywords only", "test_places.py:22: test_positional"),
+    ):
+        (line,) = (n for n, line in enumerate(result.outlines) if line.startswith(start))
+        assert result.outlines[line + 1] == place, said
 
 
 def test_a_pair_may_come_from_two_levels(pytester: pytest.Pytester) -> None:
@@ -350,7 +410,10 @@ def test_a_marker_without_the_fixture_is_a_warning(pytester: pytest.Pytester) ->
     result.assert_outcomes(passed=5, warnings=2)
     said = lines(result)
     for name in ("test_unused", "test_factory_is_not_reached"):
-        assert f"::{name} has a marker smtpd and uses no fixture smtpd: no effect" in said
+        assert (
+            f"::{name} has a marker smtpd and uses no fixture smtpd: no effect; "
+            "name smtpd among its arguments, or take the marker off" in said
+        )
     # where warnings are errors it is one of those tests, and the run goes on
     run(pytester).assert_outcomes(passed=5, errors=2)
 

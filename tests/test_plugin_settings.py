@@ -126,6 +126,10 @@ def test_other_ways_to_write_them(pytester: pytest.Pytester) -> None:
         dashed = f"--smtpd-{name.replace('_', '-')}"
         assert (dashed in said) == (option.read is not None)
         assert (f"smtpd_{name} (" in said) == (option.read is not None)
+    for form in ("tls=none|starttls|implicit", "strict=[yes|no|violations|problems]",
+                 "timeout=SECONDS", "reject-sender=PATTERN[=REPLY]", "users=NAME:PASSWORD|any",
+                 "max-size=OCTETS", "unix-socket=PATH", "ignore=CODE"):  # fmt: skip
+        assert f"--smtpd-{form}" in said
     assert "--smtpd-scope" in said
     assert "smtpd_scope (" in said
 
@@ -208,12 +212,14 @@ def test_a_unix_socket(pytester: pytest.Pytester) -> None:
          "a whole number from 0 to 65535 is wanted"),
         ("smtpd_addresses = strickt", "", "ini smtpd_addresses: smtpd option 'addresses': 'strickt'"
          " is not allowed: one of 'syntax', 'strict', 'any' is wanted (did you mean 'strict'?)"),
-        ("smtpd_users =\n    secret", "", "ini smtpd_users: smtpd option 'users': lines such as "
-         "NAME:PASSWORD, or 'any', are wanted"),
-        ("smtpd_scope = module", "", "ini smtpd_scope: 'module': 'function' or 'session' is "
-         "wanted"),
+        ("smtpd_users =\n    secret", "", "ini smtpd_users: smtpd option 'users': *** is not "
+         "allowed: NAME:PASSWORD, or any, is wanted"),
+        ("smtpd_scope = module", "", "ini smtpd_scope: 'module' is not allowed: 'function' or "
+         "'session' is wanted"),
+        ("smtpd_guard = maybe", "", "ini smtpd_guard: invalid truth value 'maybe'; true or false "
+         "is wanted"),
         ("", "--smtpd-timeout=soon", "--smtpd-timeout: smtpd option 'timeout': 'soon' is not "
-         "allowed: a number of seconds from 0 up is wanted"),
+         "allowed: a number of seconds above 0 is wanted"),
         ("", "--smtpd-reject-sender=a@*=250 ok", "--smtpd-reject-sender: smtpd option "
          "'reject_sender': "),
         ("", "--smtpd-strict=all", "--smtpd-strict: smtpd option 'strict': 'all' is not allowed: "
@@ -252,6 +258,13 @@ def test_a_wrong_value_is_a_usage_error(
         ),
         ("smtpd_faults = x", (), "ini smtpd_faults: smtpd option 'faults' has no text form"),
         ("", ("--smtpd-deliver=x",), "--smtpd-deliver: smtpd option 'deliver' has no text form"),
+        ("smtpd_qqqq = x", (), "ini smtpd_qqqq: unknown smtpd option 'qqqq'; the page 'Options'"),
+        (
+            "smtpd_save = x",
+            (),
+            "ini smtpd_save is no key of the ini file: it is a flag, --smtpd-save=DIR",
+        ),
+        ("", ("--smtpd-env=x",), "--smtpd-env is no flag: set it in the ini file, as smtpd_env"),
     ],
 )
 def test_a_wrong_name_is_a_usage_error(

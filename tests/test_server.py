@@ -33,6 +33,28 @@ def server() -> Iterator[Server]:
         yield server
 
 
+# ---- what is said of mail that is not there
+
+
+def test_that_no_client_has_connected_is_said() -> None:
+    server = Server()
+    with pytest.raises(IndexError, match=r"\nno client has connected: the server is not started$"):
+        _ = server.messages[0]
+    with server:
+        nobody = "\n" + re.escape(f"no client has connected to {server.url}")
+        messages = server.messages
+        for ask in (lambda: messages[0], messages.one, lambda: messages.wait(timeout=0)):
+            with pytest.raises((IndexError, AssertionError), match=f"{nobody}$"):
+                ask()
+        with Client(server) as client:
+            client.ehlo().quit()
+        with pytest.raises(AssertionError, match=r"mail that is still to come$"):
+            messages.one()
+    server.clear()
+    with pytest.raises(AssertionError, match=f"{nobody}, which has been stopped$"):
+        messages.one()
+
+
 # ---- start
 
 
@@ -64,7 +86,7 @@ def test_a_real_client_delivers(server: Server) -> None:
 
 
 def test_a_second_start_is_an_error_that_names_the_address(server: Server) -> None:
-    with pytest.raises(RuntimeError, match=re.escape(server.url)):
+    with pytest.raises(RuntimeError, match=re.escape(f"{server.url}; stop() it first")):
         server.start()
     assert connects(server)
 
@@ -75,6 +97,7 @@ def test_a_port_in_use_is_an_os_error_with_the_address(server: Server) -> None:
     with pytest.raises(OSError, match=f"127.0.0.1:{server.port}") as caught:
         other.start()
     assert caught.value.errno == errno.EADDRINUSE
+    assert str(caught.value).endswith("; port=0 takes a free one")
     assert threads() == before
     assert other.stopped.is_set()
     with pytest.raises(RuntimeError, match="not started"):

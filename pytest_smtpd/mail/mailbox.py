@@ -24,6 +24,9 @@ __all__ = ["Expectation", "Mailbox"]
 # `repr` has a line a message up to here; each line costs the parsing of a subject.
 _REPR_LINES = 1000
 
+# Behind "is empty", where nothing was waited for
+_NOT_YET = "; wait() waits for mail that is still to come"
+
 
 class Mailbox(Sequence["Message"]):
     """The messages of a test, oldest first: a live, thread-safe, read-only sequence.
@@ -76,9 +79,14 @@ class Mailbox(Sequence["Message"]):
         try:
             return messages[index]
         except IndexError:
-            held = f"holds {len(messages)}" if messages else "is empty"
+            held = f"holds {len(messages)}" if messages else f"is empty{_NOT_YET}"
             lines = [f"no message {index}: {self._name} {held}", *self._hints()]
             raise IndexError(self._hide("\n".join(lines))) from None
+        except TypeError:
+            raise TypeError(
+                f"{self._name} takes an index or a slice, not {index!r}; one(), matching() and "
+                "wait() take criteria"
+            ) from None
 
     def __iter__(self) -> Iterator[Message]:
         return iter(self._store.messages[:])
@@ -103,7 +111,10 @@ class Mailbox(Sequence["Message"]):
     # --- what is there now ----------------------------------------------------------------------
 
     def matching(self, **criteria: Unpack[Criteria]) -> list[Message]:
-        """The messages that match, oldest first."""
+        """The messages that match all criteria, oldest first; without criteria all messages.
+
+        Raises `TypeError` for an unknown criterion, naming the nearest one.
+        """
         __tracebackhide__ = True
         return list(filter(Matcher(criteria), self[:]))
 
@@ -111,13 +122,14 @@ class Mailbox(Sequence["Message"]):
         """The only message that matches.
 
         Raises `AssertionError` if it is none or several: its text says how many matched, lists what
-        the mailbox holds, and says of the nearest ones which criterion they fail.
+        the mailbox holds, and says of the nearest ones which criterion they fail. It names strays
+        and refused sessions where there are any.
         """
         __tracebackhide__ = True
         watch, matcher = self._watch(1, criteria)
         watch.look()
         if len(watch.matched) != 1:
-            self._fail(watch, matcher, "exactly 1")
+            self._fail(watch, matcher, "exactly 1", empty=_NOT_YET)
         return watch.matched[0]
 
     # --- what comes -----------------------------------------------------------------------------
@@ -130,8 +142,9 @@ class Mailbox(Sequence["Message"]):
         Mail that is already there counts; what is cleared meanwhile no longer does. `timeout` is in
         seconds of real time, also where a test has frozen time.
 
-        Raises the `AssertionError` of `one()` when the time is over, and `RuntimeError` where it
-        would block a running event loop: see `wait_async()`.
+        Raises the `AssertionError` of `one()` when the time is over, `RuntimeError` where it would
+        block a running event loop (see `wait_async()`), and `TypeError` or `ValueError` for a
+        `count` or `timeout` that is none, before it waits.
         """
         __tracebackhide__ = True
         _check(count, timeout=timeout)
@@ -143,7 +156,10 @@ class Mailbox(Sequence["Message"]):
     async def wait_async(
         self, count: int = 1, *, timeout: float = 5.0, **criteria: Unpack[Criteria]
     ) -> list[Message]:
-        """`wait()` for a task of asyncio or trio; may be cancelled."""
+        """`wait()` for a task of asyncio or trio; may be cancelled.
+
+        Raises what `wait()` raises, and `RuntimeError` where neither of them is running.
+        """
         __tracebackhide__ = True
         _check(count, timeout=timeout)
         watch, matcher = self._watch(count, criteria)
@@ -157,8 +173,8 @@ class Mailbox(Sequence["Message"]):
         """A context manager, for `with` and `async with`, around what should send mail.
 
         Only mail that comes after it was entered counts. Leaving it waits as `wait()` does, up to
-        `timeout` seconds from then, unless an exception is on its way out. `.messages` of its value
-        are the matches.
+        `timeout` seconds from then, unless an exception is on its way out. The `messages` of its
+        value are the matches. Raises at its end what `wait()` raises.
         """
         __tracebackhide__ = True
         _check(count, timeout=timeout)
@@ -177,7 +193,10 @@ class Mailbox(Sequence["Message"]):
             self._fail(watch, matcher, _none(within), hints=False)
 
     async def assert_none_async(self, within: float = 0.0, **criteria: Unpack[Criteria]) -> None:
-        """`assert_none()` for a task of asyncio or trio; may be cancelled."""
+        """`assert_none()` for a task of asyncio or trio; may be cancelled.
+
+        Raises what `assert_none()` raises, and `RuntimeError` where neither of them is running.
+        """
         __tracebackhide__ = True
         _check(within=within)
         watch, matcher = self._watch(1, criteria)
@@ -193,7 +212,8 @@ class Mailbox(Sequence["Message"]):
     def save(self, directory: str | PathLike[str]) -> list[Path]:
         """Write each message's `raw` to `0001.eml`, `0002.eml`, ... and return the paths.
 
-        The directory is made where it is missing; files of these names are overwritten.
+        The directory is made where it is missing; files of these names are overwritten. Raises
+        `OSError` as writing files does.
         """
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
@@ -217,6 +237,7 @@ class Mailbox(Sequence["Message"]):
         *,
         since: int = 0,
         hints: bool = True,
+        empty: str = "",
     ) -> NoReturn:
         __tracebackhide__ = True
         held, before = watch.seen(since)
@@ -228,12 +249,13 @@ class Mailbox(Sequence["Message"]):
             matched=watch.matched,
             since=before,
             hints=self._hints() if hints else (),
+            empty=empty,
         )
         raise AssertionError(self._hide(text))
 
 
 class Expectation:
-    """What `Mailbox.expect()` gives; not made by tests."""
+    """What `Mailbox.expect()` gives: a context manager, plain and async; not made by tests."""
 
     def __init__(self, mailbox: Mailbox, count: int, timeout: float, matcher: Matcher) -> None:
         self._mailbox = mailbox
@@ -246,7 +268,10 @@ class Expectation:
 
     @property
     def messages(self) -> list[Message]:
-        """The matches: after the block those it ended with, inside it those that came so far."""
+        """The matches: after the block those it ended with, inside it those that came so far.
+
+        Raises `RuntimeError` before the block was entered.
+        """
         __tracebackhide__ = True
         watch = self._entered()
         if not self._left:
@@ -315,12 +340,12 @@ def _check(count: int = 0, **seconds: float) -> None:
     __tracebackhide__ = True
     if not isinstance(count, int) or isinstance(count, bool):
         raise TypeError(
-            f"count is a number of messages, not {count!r} (criteria are given by keyword)"
+            f"count is a whole number of messages, not {count!r}; criteria are given by keyword"
         )
     if count < 0:
-        raise ValueError(f"count must not be negative: {count}")
+        raise ValueError(f"count is a whole number of messages from 0 up, not {count}")
     for name, value in seconds.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise TypeError(f"{name} is a number of seconds, not {value!r}")
         if math.isnan(value) or value < 0:
-            raise ValueError(f"{name} must be 0 or more seconds: {value!r}")
+            raise ValueError(f"{name} is a number of seconds from 0 up, not {value!r}")

@@ -28,6 +28,10 @@ LISTED = 20
 SEARCHED = 200
 NEAREST = 3
 
+# What others call a criterion, or a `Message` its own
+_MEANT = {"recipient": "to", "recipients": "to", "rcpt_to": "to", "mail_from": "sender",
+          "body": "text", "html": "text", "headers": "header"}  # fmt: skip
+
 
 class Criteria(TypedDict, total=False):
     """What a message has to fulfil; all that are given must hold.
@@ -123,9 +127,9 @@ class Matcher:
                 self._criteria.append(_criterion(name, value, _VALUES[name]))
             else:
                 names = Criteria.__annotations__
+                meant = nearest(_MEANT.get(name, name), names)
                 raise TypeError(
-                    f"unknown criterion {name!r}{nearest(name, names)}; "
-                    f"allowed are {', '.join(names)}"
+                    f"unknown criterion {name!r}{meant}; allowed are {', '.join(names)}"
                 )
         # Those that parse nothing before those that do.
         self._criteria.sort(key=lambda criterion: criterion.label not in ("sender", "to"))
@@ -277,11 +281,13 @@ def explain(
     matched: Sequence[Message],
     since: int = 0,
     hints: Iterable[str] = (),
+    empty: str = "",
 ) -> str:
     """The text of the `AssertionError`: how many matched, what was asked, what there is.
 
     `held` is what the mailbox held when the last message was looked at, `matched` what of it
-    matched; those before the index `since` were there before `expect()` was entered.
+    matched; those before the index `since` were there before `expect()` was entered. `empty` is
+    what an empty mailbox may mean.
     """
     count = _messages(len(matched))
     if matcher.described:
@@ -289,11 +295,13 @@ def explain(
     lines = [f"{count}; expected {expected}"]
     if held:
         before = f", the first {since} from before expect()" if since else ""
-        lines.append(f"{name} holds {_messages(len(held))}{before}:")
         notes, keep = _marks(matcher, held, matched, since)
+        # Or it would look as if all that has no mark had matched
+        near = ", the nearest marked" if len(matched) < len(notes) < len(held) else ""
+        lines.append(f"{name} holds {_messages(len(held))}{before}{near}:")
         lines += list_messages(held, notes, keep=keep)
     else:
-        lines.append(f"{name} is empty")
+        lines.append(f"{name} is empty{empty}")
     return "\n".join([*lines, *hints])
 
 

@@ -36,7 +36,7 @@ class Envelope(NamedTuple):
 
     mail_from: str
     rcpt_to: tuple[str, ...]
-    mail_parameters: dict[str, str | None] = {}
+    mail_parameters: dict[str, str | None] = {}  # noqa: RUF012, as nobody adds to it
     rcpt_parameters: tuple[dict[str, str | None], ...] = ()
 
 
@@ -220,7 +220,7 @@ class Message(EmailMessage):
     def text(self) -> str | None:
         """The decoded text body, `None` where absent.
 
-        Line ends are `\\n`; what cannot be decoded becomes U+FFFD.
+        Line ends are ``\\n``; what cannot be decoded becomes U+FFFD.
         """
         from pytest_smtpd.mail.content import body_text, plain_body
 

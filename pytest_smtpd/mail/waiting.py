@@ -149,7 +149,9 @@ class Watch:
         if timeout <= 0:
             return False
         if signal is None:
-            raise RuntimeError("no asyncio or trio event loop is running here")
+            raise RuntimeError(
+                "no asyncio or trio event loop is running here: use wait(), assert_none() or 'with'"
+            )
         with self._store.listening(signal.set), _Alarm(timeout, signal.set) as alarm:
             while True:
                 signal.clear()

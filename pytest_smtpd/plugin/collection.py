@@ -38,12 +38,14 @@ asked = pytest.StashKey[bool]()  # the test has asked for `smtpd`, if only while
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Any:
     # Last of all: where warnings are errors, it is an error of this test and of no other
+    __tracebackhide__ = True
     result = yield
     in_vain = not uses(item, "smtpd") and asked not in item.stash
     if in_vain and any(mark.name == "smtpd" for mark in item.own_markers):
         item.warn(
             pytest.PytestWarning(
-                f"{item.nodeid} has a marker smtpd and uses no fixture smtpd: no effect"
+                f"{item.nodeid} has a marker smtpd and uses no fixture smtpd: no effect; "
+                "name smtpd among its arguments, or take the marker off"
             )
         )
     return result

@@ -12,7 +12,18 @@ import pytest
 from ..options import Options, merge
 from .collection import asked
 from .reporting import judge, remember, session_server
-from .settings import base_options, checked, environment_lines, fail, marker_options, scope
+from .settings import (
+    base_options,
+    checked_markers,
+    checked_options,
+    environment_lines,
+    fail,
+    fail_at_marker,
+    marker_options,
+    place,
+    port_of_several,
+    scope,
+)
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -29,16 +40,17 @@ def smtpd_options() -> dict[str, object]:
 @pytest.fixture
 def smtpd(request: pytest.FixtureRequest, smtpd_options: dict[str, object]) -> Iterator[Server]:
     """A started `pytest_smtpd.Server`, configured by the test's `smtpd` markers."""
+    __tracebackhide__ = True
     config = request.config
     request.node.stash[asked] = True
-    options = checked(smtpd_options, config.stash[base_options], "smtpd_options")
+    options = _visible_options(request, smtpd_options)
     given = marker_options(request.node)
-    options = checked(given, options, "@pytest.mark.smtpd")
-    _check_pairs(options)
+    options = checked_markers(request.node, given, options)
+    _check_pairs(request.node, options)
     if scope(config) == "session":
         for name in ("host", "port", "unix_socket"):
             if name in given:
-                _refuse_address(name, given[name])
+                _refuse_address(request.node, name, given[name])
         yield from _borrowed(request, options)
         return
     server = _start(request.node, options, "smtpd")
@@ -48,6 +60,13 @@ def smtpd(request: pytest.FixtureRequest, smtpd_options: dict[str, object]) -> I
     finally:
         server.stop()
     judge(server)
+
+
+def _visible_options(request: pytest.FixtureRequest, given: object) -> Options:
+    """What the override of `smtpd_options` says that a test sees."""
+    fixture = request._get_active_fixturedef("smtpd_options").func
+    base = request.config.stash[base_options]
+    return checked_options(request._pyfuncitem, given, base, fixture)
 
 
 def _exported(config: pytest.Config, server: Server) -> AbstractContextManager[None]:
@@ -66,7 +85,7 @@ def _borrowed(request: pytest.FixtureRequest, options: Options) -> Iterator[Serv
     usual, address = server.config, server.address
     for name in ("host", "port", "unix_socket"):
         if getattr(options, name) != getattr(usual, name):
-            _refuse_address(name, getattr(options, name))
+            _refuse_address(request.node, name, getattr(options, name))
     seen = remember(request.node, "smtpd", server)
     text = None
     try:
@@ -74,7 +93,7 @@ def _borrowed(request: pytest.FixtureRequest, options: Options) -> Iterator[Serv
     except (ValueError, RuntimeError, OSError) as error:
         text = str(error)
     if text is not None:
-        fail(text)
+        fail_at_marker(request.node, text)
     try:
         with _exported(request.config, server):
             yield server
@@ -87,23 +106,30 @@ def _borrowed(request: pytest.FixtureRequest, options: Options) -> Iterator[Serv
             server._begin_test(usual, "", address)
 
 
-def _refuse_address(name: str, value: object) -> None:
-    fail(
-        f"smtpd option {name!r}: {value!r} is not allowed with "
-        "smtpd_scope = session: the server keeps its address for the whole run"
+def _refuse_address(item: pytest.Item, name: str, value: object) -> None:
+    fail_at_marker(
+        item,
+        f"smtpd option {name!r}: {value!r} is not allowed with smtpd_scope = session: the server "
+        "keeps its address for the whole run; smtpd_factory makes one with another",
     )
 
 
 @pytest.fixture(scope="session")
 def smtpd_session(request: pytest.FixtureRequest) -> Iterator[Server]:
     """One started `pytest_smtpd.Server` for the whole run; one for each xdist worker."""
-    given = _root_options(request)
-    options = checked(given, request.config.stash[base_options], "smtpd_options")
-    _check_pairs(options)
-    server = _server(options, request.config)
-    with server, _exported(request.config, server):
-        request.config.stash[session_server] = server
-        yield server
+    item = request._pyfuncitem
+    options = request.config.stash[base_options]
+    found = _root_options(request)
+    if found is not None:
+        options = checked_options(item, found.execute(request), options, found.func)
+    _check_pairs(item, options)
+    server = _started(item, _server(options, item))
+    try:
+        with _exported(request.config, server):
+            request.config.stash[session_server] = server
+            yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture
@@ -111,12 +137,12 @@ def smtpd_factory(
     request: pytest.FixtureRequest, smtpd_options: dict[str, object]
 ) -> Iterator[Callable[..., Server]]:
     """``smtpd_factory(**options) -> Server``, started; all are stopped when the test ends."""
-    base = checked(smtpd_options, request.config.stash[base_options], "smtpd_options")
+    base = _visible_options(request, smtpd_options)
     made: list[Server] = []
 
     def make(**options: Any) -> Server:
         __tracebackhide__ = True
-        server = _server(merge(options, base), request.config)
+        server = _server(merge(options, base), request.node)
         server._use_seed(request.node.nodeid)
         made.append(server.start())
         stack.callback(server.stop)
@@ -129,7 +155,18 @@ def smtpd_factory(
 
 
 def _root_options(request: pytest.FixtureRequest) -> Any:
-    """`smtpd_options` as the outermost conftest has it, whichever test asked first."""
+    """The fixture `smtpd_options` of the outermost conftest, whichever test asked first."""
+    found = _root_definition(request)
+    if found is not None and found.scope != "session":
+        fail(
+            f"smtpd_options has the scope {found.scope!r}: smtpd_session, which lives for the "
+            'whole run, wants @pytest.fixture(scope="session")\n'
+            + place(request._pyfuncitem, found.func)
+        )
+    return found
+
+
+def _root_definition(request: pytest.FixtureRequest) -> Any:
     found: Any = None
     for node in request._pyfuncitem.listchain():
         if isinstance(node, pytest.File):
@@ -138,38 +175,44 @@ def _root_options(request: pytest.FixtureRequest) -> Any:
         place: Any = node if pytest.version_tuple >= (8, 1) else node.nodeid
         for found in request._fixturemanager.getfixturedefs("smtpd_options", place) or ():
             if found.func.__code__.co_filename.endswith("conftest.py"):
-                return found.execute(request)
-    return found.execute(request) if found else {}
+                return found
+    return found
 
 
-def _server(options: Options, config: pytest.Config) -> Server:
+def _server(options: Options, item: pytest.Item) -> Server:
     from ..server import Server
 
     __tracebackhide__ = True
-    if options.port and hasattr(config, "workerinput"):
-        fail(f"smtpd option 'port': {options.port} cannot serve several xdist workers")
+    if options.port and hasattr(item.config, "workerinput"):
+        fail_at_marker(item, port_of_several(options.port))
     return Server._with(options)
 
 
-def _check_pairs(options: Options) -> None:
+def _check_pairs(item: pytest.Item, options: Options) -> None:
     try:
         options.check_pairs()
     except ValueError as error:
         text = str(error)
     else:
         return
-    fail(text)
+    fail_at_marker(item, text)
 
 
 def _start(node: pytest.Item, options: Options, name: str) -> Server:
-    server = _server(options, node.config)
+    server = _server(options, node)
     server._use_seed(node.nodeid)
     remember(node, name, server)
+    return _started(node, server)
+
+
+def _started(item: pytest.Item, server: Server) -> Server:
     try:
         return server.start()
-    except (RuntimeError, ValueError, OSError) as error:  # no trustme, a bad file, a bad address
+    except OSError as error:  # a bad address
+        text = error.strerror or str(error)
+    except (RuntimeError, ValueError) as error:  # no trustme, a bad file
         text = str(error)
-    fail(text)
+    fail_at_marker(item, text)
 
 
 if find_spec("django") is not None:
@@ -180,5 +223,12 @@ if find_spec("django") is not None:
         """`smtpd`, to which Django's mail settings point during this test."""
         from ..frameworks.django_settings import pointed_at
 
-        with pointed_at(smtpd):
+        with ExitStack() as stack:
+            text = None
+            try:
+                stack.enter_context(pointed_at(smtpd))
+            except ValueError as error:
+                text = str(error)
+            if text is not None:
+                fail(f"smtpd_django: {text}")
             yield smtpd

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 session_server = pytest.StashKey["Server"]()
 seen_servers = pytest.StashKey[list["Seen"]]()  # the servers of a test
 _phases = pytest.StashKey[Any]()  # of a test so far: report.collect.Phases
+_unwritten = pytest.StashKey[str]()  # why there is no report
 
 
 def remember(node: pytest.Item, name: str, server: Server) -> Seen:
@@ -48,7 +49,8 @@ def judge(*servers: Server) -> None:
     """The option `strict`: what clients and their mail did wrong is an error of the teardown."""
     found = [finding for server in servers for finding in server._findings()]
     if found:
-        fail("smtpd strict: " + "\n  ".join([f"{len(found)} found", *found]))
+        lines = [f"smtpd strict: {len(found)} found", *(f"  {finding}" for finding in found)]
+        fail("\n".join([*lines, "to let some pass, name their codes in ignore=[...]"]))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -85,8 +87,15 @@ def _folder(config: pytest.Config, option: str) -> Path | None:
 
 
 def begin_report(config: pytest.Config) -> None:
+    """Wants folders that can be written, before a test has run: else a usage error."""
+    if hasattr(config, "workerinput"):
+        return
+    for option in ("smtpd_save", "smtpd_report"):
+        folder = _folder(config, option)
+        if folder is not None:
+            _check_folder(f"--{option.replace('_', '-')}", folder)
     folder = _folder(config, "smtpd_report")
-    if folder is None or hasattr(config, "workerinput"):
+    if folder is None:
         return
     from ..report import collect, render
 
@@ -95,6 +104,15 @@ def begin_report(config: pytest.Config) -> None:
         collect.begin(folder)
     except collect.ReportError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _check_folder(flag: str, folder: Path) -> None:
+    from ..report.save import check_folder
+
+    try:
+        check_folder(folder)
+    except ValueError as error:
+        raise pytest.UsageError(f"{flag}: {error}") from None
 
 
 def _note_phase(item: pytest.Item, report: pytest.TestReport) -> None:
@@ -111,19 +129,21 @@ def _note_phase(item: pytest.Item, report: pytest.TestReport) -> None:
 
 def _write_mail(item: pytest.Item, report: pytest.TestReport, seen: list[Seen]) -> None:
     save, folder = (_folder(item.config, each) for each in ("smtpd_save", "smtpd_report"))
+    flag = "--smtpd-save"
     try:
         if save is not None:
             from ..report.save import save_test
 
             mail = [message for each in seen for message in (*each.messages, *each.strays)]
             save_test(save, item.nodeid, mail)
+        flag = "--smtpd-report"
         if folder is not None:
             from ..report.collect import write_test
 
             write_test(folder, item.nodeid, item.stash[_phases], seen)
     except OSError as error:
         report.outcome = "failed"
-        report.longrepr = f"smtpd: the mail of this test was not written: {error}"
+        report.longrepr = f"{flag}: the mail of this test was not written: {error}"
 
 
 @pytest.hookimpl(trylast=True)
@@ -133,10 +153,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     from ..report.render import build
 
-    build(folder)
+    try:
+        build(folder)
+    except OSError as error:  # a full disk, say; the summary of the tests comes all the same
+        session.config.stash[_unwritten] = f"--smtpd-report: the report was not written: {error}"
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     folder = _folder(config, "smtpd_report")
     if folder is not None:
-        terminalreporter.write_line(f"mail of the tests: {folder / 'index.html'}")
+        written = f"mail of the tests: {folder / 'index.html'}"
+        terminalreporter.write_line(config.stash.get(_unwritten, written))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import inspect
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from ..checks import usage
 from ..options import OPTIONS, Option, Options, merge, read, unknown
 
 if TYPE_CHECKING:
@@ -30,8 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                 f"--smtpd-{name}",
                 dest=f"smtpd_{option.name}",
                 default=None,
-                metavar=option.name.upper(),
-                help=argparse.SUPPRESS if hidden else option.help.replace("%", "%%"),
+                metavar=usage(option.name, option.check, flag=option.flag),
+                help=argparse.SUPPRESS if hidden else _help(option),
                 **_argument(option),
             )
     parser.addini(
@@ -52,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--smtpd-scope",
         choices=("function", "session"),
+        metavar="function|session",
         help="a server for each test (default), or one for the whole run",
     )
     group.addoption(
@@ -87,9 +92,16 @@ def _refuse_unknown(name: str, source: str) -> None:
     if name not in OPTIONS and name not in _OTHERS:
         raise pytest.UsageError(f"{source}: {unknown(name, _OTHERS)}")
     if name in _ONLY_INI and source.startswith("--"):
-        raise pytest.UsageError(f"{source}: set it in the ini file: smtpd_{name}")
+        raise pytest.UsageError(f"{source} is no flag: set it in the ini file, as smtpd_{name}")
     if name in _ONLY_FLAGS and not source.startswith("--"):
-        raise pytest.UsageError(f"{source}: it is a flag of the command line: --smtpd-{name}")
+        raise pytest.UsageError(
+            f"{source} is no key of the ini file: it is a flag, --smtpd-{name}=DIR"
+        )
+
+
+def _help(option: Option) -> str:
+    repeated = "; may be repeated" if option.several else ""
+    return f"{option.help}{repeated}".replace("%", "%%")
 
 
 def _argument(option: Option) -> dict[str, Any]:
@@ -148,44 +160,57 @@ def read_options(config: pytest.Config) -> Options:
     options = merge(given)
     workers = config.getoption("numprocesses", None)
     if options.port and (workers or hasattr(config, "workerinput")):
-        raise pytest.UsageError(
-            f"smtpd option 'port': {options.port} cannot serve several xdist workers; "
-            "leave it out, each worker's server takes a free port"
-        )
+        raise pytest.UsageError(port_of_several(options.port))
     return options
+
+
+def port_of_several(port: int) -> str:
+    return (
+        f"smtpd option 'port': {port} cannot serve several xdist workers; "
+        "leave it out, each worker's server takes a free port"
+    )
 
 
 def scope(config: pytest.Config) -> str:
     scope = config.getoption("smtpd_scope") or config.getini("smtpd_scope") or "function"
     if scope not in ("function", "session"):
-        raise pytest.UsageError(f"ini smtpd_scope: {scope!r}: 'function' or 'session' is wanted")
+        raise pytest.UsageError(
+            f"ini smtpd_scope: {scope!r} is not allowed: 'function' or 'session' is wanted"
+        )
     return str(scope)
 
 
 def marker_options(node: pytest.Item) -> dict[str, object]:
     """The keywords of all `smtpd` markers of a test, the inner ones replacing the outer ones."""
     given: dict[str, object] = {}
-    for level in _marker_levels(node):
+    for owner, level in _marker_levels(node):
         for marker in reversed(level):  # pytest lists the closest of a level first
             if marker.args:
-                fail(f"@pytest.mark.smtpd takes keywords only, not {marker.args!r}")
+                fail(
+                    f"@pytest.mark.smtpd takes keywords only, not {marker.args!r}: "
+                    f"reject_sender='denied@*', for example\n{place(node, owner)}"
+                )
             given.update(marker.kwargs)
     return given
 
 
-def _marker_levels(item: pytest.Item) -> Iterator[list[pytest.Mark]]:
-    """Outer to inner: module, base class, subclass, function, `pytest.param`."""
+def _marker_levels(item: pytest.Item) -> Iterator[tuple[object, list[pytest.Mark]]]:
+    """Outer to inner: module, base class, subclass, function, `pytest.param`; and whose it is."""
     for node in item.listchain():
         markers = [marker for marker in node.own_markers if marker.name == "smtpd"]
-        owners: list[list[pytest.Mark]] = []
+        obj: object = getattr(node, "obj", node)
+        levels: list[tuple[object, list[pytest.Mark]]] = []
         if isinstance(node, pytest.Class):
-            owners = [_marks(cls.__dict__.get("pytestmark")) for cls in reversed(node.obj.__mro__)]
+            classes = reversed(node.obj.__mro__)
+            levels = [(cls, _marks(cls.__dict__.get("pytestmark"))) for cls in classes]
         elif isinstance(node, pytest.Function) and hasattr(node, "callspec"):
             parametrized = [mark for mark in markers if _among(mark, node.callspec.marks)]
-            owners = [[mark for mark in markers if mark not in parametrized], parametrized]
-        for owner in owners:
-            yield [mark for mark in owner if mark.name == "smtpd"]
-        yield [mark for mark in markers if not any(_among(mark, owner) for owner in owners)]
+            plain = [mark for mark in markers if mark not in parametrized]
+            levels = [(obj, plain), (obj, parametrized)]
+        for owner, marks in levels:
+            yield owner, [mark for mark in marks if mark.name == "smtpd"]
+        rest = [mark for mark in markers if not any(_among(mark, marks) for _, marks in levels)]
+        yield obj, rest
 
 
 def _marks(pytestmark: object) -> list[pytest.Mark]:
@@ -202,11 +227,45 @@ def fail(text: str) -> NoReturn:
     pytest.fail(text, pytrace=False)
 
 
-def checked(given: Mapping[str, object], base: Options, source: str) -> Options:
+def fail_at_marker(item: pytest.Item, text: str) -> NoReturn:
+    """Fails with the text, and with the place of the marker that gave the option it is about."""
+    named = re.search(r"smtpd option '(\w+)'", text)
+    places = [
+        place(item, owner)
+        for owner, level in _marker_levels(item)
+        for marker in level
+        if named and named[1] in marker.kwargs
+    ]
+    fail("\n".join([text, *places[-1:]]))
+
+
+def place(item: pytest.Item, owner: Any) -> str:
+    """Where a module, class or function stands, as a line such as pytest writes it."""
+    name = getattr(owner, "__name__", item.name)
+    try:
+        file = inspect.getsourcefile(owner) or ""
+        path = os.path.relpath(file, item.config.invocation_params.dir)
+        line = "" if inspect.ismodule(owner) else f":{inspect.findsource(owner)[1] + 1}"
+    except (OSError, TypeError, ValueError):  # there is no source; or it is on another drive
+        return f"at {item.nodeid}"
+    return f"{path}{line}: {name}"
+
+
+def checked_options(item: pytest.Item, given: object, base: Options, fixture: Any) -> Options:
+    """The options of the fixture `smtpd_options`, over those of the run."""
     if not isinstance(given, Mapping):
-        fail(f"{source}: a dict of options is wanted, not {given!r}")
+        text = f"a dict of options is wanted, not {given!r}"
+    else:
+        try:
+            return merge(given, base)
+        except (TypeError, ValueError) as error:
+            text = str(error)
+    fail(f"smtpd_options: {text}\n{place(item, fixture)}")
+
+
+def checked_markers(item: pytest.Item, given: Mapping[str, object], base: Options) -> Options:
     try:
         return merge(given, base)
     except (TypeError, ValueError) as error:
-        text = f"{source}: {error}"
-    fail(text)
+        text = f"@pytest.mark.smtpd: {error}"
+    fail_at_marker(item, text)

@@ -15,12 +15,13 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from types import TracebackType
 
 from ..clock import monotonic
 from ..rejection import Reject
 from ..smtp import replies
 from ..smtp.replies import Reply
-from .judge import default_refusal
+from .judge import RuleRaised, default_refusal
 
 Done = Callable[[BaseException | None], None]
 
@@ -38,23 +39,36 @@ class Raised:
 
     reply: Reply
     warning: CallbackWarning | None = None
+    place: tuple[str, int] = ("", 0)  # of the code that it warns of
     outcome: BaseException | None = None  # ends the test
 
 
 def interpret(error: BaseException, stage: str, subject: str, callback: str) -> Raised:
     """A `Reject` says its own; an assertion, `pytest.fail` or `pytest.skip` end the test."""
+    if isinstance(error, RuleRaised) and error.__cause__ is not None:
+        callback, error = str(error), error.__cause__
     if isinstance(error, Reject):
         if error.text is not None:
             return Raised(default_refusal(stage, subject, error.text))
         return Raised(error.reply or default_refusal(stage, subject))
     if isinstance(error, _outcomes()):
         return Raised(replies.CALLBACK_ENDED_TEST, outcome=error)
-    text = "".join(traceback.format_exception(error)).rstrip()
+    begin = _of_the_test(error.__traceback__) or error.__traceback__
+    text = "".join(traceback.format_exception(type(error), error, begin)).rstrip()
     warning = CallbackWarning(
-        f"smtpd callback {callback} raised {type(error).__name__}; "
-        f"the client was refused with the default reply\n{text}"
+        f"smtpd callback {callback} raised {type(error).__name__}; the client was refused with the "
+        f"default reply; to refuse on purpose, raise Reject\n{text}"
     )
-    return Raised(default_refusal(stage, subject), warning=warning)
+    place = (begin.tb_frame.f_code.co_filename, begin.tb_lineno) if begin else ("", 0)
+    return Raised(default_refusal(stage, subject), warning, place)
+
+
+def _of_the_test(frames: TracebackType | None) -> TracebackType | None:
+    """The traceback from where the test's own code begins."""
+    ours = f"{__package__.partition('.')[0]}."
+    while frames and str(frames.tb_frame.f_globals.get("__name__")).startswith(ours):
+        frames = frames.tb_next
+    return frames
 
 
 def _outcomes() -> tuple[type[BaseException], ...]:

@@ -28,6 +28,14 @@ DEFAULT_REFUSALS: dict[str, Reply] = {
 }
 
 
+# The options with patterns
+RULES = {"connect": "reject_host", "mail": "reject_sender", "rcpt": "reject_recipient"}
+
+
+class RuleRaised(Exception):
+    """A callable among the patterns of an option raised its cause; the argument is the option."""
+
+
 class Judge:
     """The rules of one set of options, compiled. It decides; it touches no connection."""
 
@@ -83,7 +91,11 @@ class Judge:
         if not rules or (stage == "rcpt" and is_postmaster(subject)):
             return None
         for matches, reply in rules:
-            if matches(subject):
+            try:
+                hit = matches(subject)
+            except BaseException as error:
+                raise RuleRaised(RULES[stage]) from error
+            if hit:
                 return reply or default_refusal(stage, subject)
         return None
 

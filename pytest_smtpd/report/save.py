@@ -5,6 +5,8 @@ Rule: a folder holds the mail of one run of one test, and nothing of an earlier 
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from os import PathLike
@@ -20,6 +22,21 @@ if TYPE_CHECKING:
 # By this process: reruns get folders of their own, and a shared server's mail is saved once
 _written: Counter[tuple[str, str]] = Counter()
 _saved: WeakSet[Message] = WeakSet()
+
+
+def check_folder(folder: str | PathLike[str]) -> None:
+    """Raises `ValueError` for a folder that cannot be written, or made; leaves nothing there."""
+    place = Path(folder).absolute()
+    while not os.path.exists(place):
+        place = place.parent
+    problem = "is a file"
+    if place.is_dir():
+        try:
+            with tempfile.TemporaryFile(dir=place):
+                return
+        except OSError as error:
+            problem = f"cannot be written: {error.strerror or error}"
+    raise ValueError(f"{place} {problem}; a folder that can be written or made is wanted")
 
 
 def save_test(folder: str | PathLike[str], nodeid: str, messages: Iterable[Message]) -> list[Path]:
