@@ -7,8 +7,13 @@ before a block says more about it:
     <!-- example: new project -->   what follows shares no file with what stood before
     <!-- example: needs X, Y -->    skip the project where one of these cannot be imported
     <!-- example: fails with: X --> its tests fail, as the page says, and the output has X
+    <!-- example: not run, X -->    the block is for the package X, which is not installed here
 
 The blocks of a page are one project, one pytest run, unless the page starts a new one.
+
+    <!-- example: step by step -->  the page is read as its reader does: each file is written where
+                                    it stands, and each `$ pytest` in a console block is typed and
+                                    prints the lines below it (`...` stands for what is left out)
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -35,6 +41,9 @@ _ITEM = re.compile(
 _DEFINES_TESTS = re.compile(r"^(async )?def test_|^class Test", re.MULTILINE)
 _FAILS = "fails with: "
 _NEEDS = "needs "
+_NOT_RUN = "not run, "
+_STEPS = "step by step"
+_SECONDS = re.compile(r"\d+\.\d{2,}")
 
 
 @dataclass
@@ -64,6 +73,8 @@ def read_projects(page: Path) -> list[Project]:
         if match["marker"]:
             assert not marker, f"{name}:{line}: the marker before belongs to no block"
             marker = match["marker"]
+            if marker == _STEPS:
+                return []
             if marker == "new project":
                 projects.append(Project(f"{name}:{line}"))
                 marker = ""
@@ -72,6 +83,9 @@ def read_projects(page: Path) -> list[Project]:
                 marker = ""
             continue
         project, block = projects[-1], match["text"]
+        if marker.startswith(_NOT_RUN):
+            marker = ""
+            continue
         if marker and not marker.startswith(_FAILS):
             project.files[marker] = block
         elif match["language"] == "python":
@@ -89,6 +103,7 @@ def read_projects(page: Path) -> list[Project]:
 
 
 PROJECTS = [project for page in PAGES for project in read_projects(page)]
+STEPS = [page for page in PAGES if f"<!-- example: {_STEPS} -->" in page.read_text("utf-8")]
 
 
 @pytest.mark.parametrize("project", PROJECTS, ids=[project.name for project in PROJECTS])
@@ -126,13 +141,41 @@ def test_the_examples_run(
         assert (done.returncode, done.stderr) == (0, ""), f"{project.name}, {name}"
 
 
-_ARGUMENTS = (
-    *("-W", "error"),
+_PLAIN = (
     *("-W", "ignore:The configuration option"),  # pytest-asyncio's, on a project without one
     *("-p", "no:cacheprovider"),
     *("-p", "no:randomly"),
     "--strict-markers",
 )
+_ARGUMENTS = ("-W", "error", *_PLAIN)
+
+
+@pytest.mark.parametrize("page", STEPS, ids=lambda page: page.name)
+def test_the_steps_lead_where_the_page_says(page: Path, pytester: pytest.Pytester) -> None:
+    file, typed = "", 0
+    for match in _ITEM.finditer(page.read_text("utf-8")):
+        if match["marker"]:
+            file = match["marker"].removeprefix(_STEPS)
+        elif file:
+            (pytester.path / file).write_text(match["text"], "utf-8")
+            file = ""
+        elif match["language"] != "console":
+            raise AssertionError(f"no file is named for {match['text']!r}")
+        elif match["text"].startswith("$ pytest"):
+            command, *shown = match["text"].splitlines()
+            run = pytester.runpytest_subprocess(*_PLAIN, *shlex.split(command)[2:])
+            said = iter(run.outlines)
+            for line in shown:
+                assert any(_is_shown(line, each) for each in said), (typed, line)
+            typed += 1
+    assert typed >= 5
+
+
+def _is_shown(shown: str, said: str) -> bool:
+    """Whether that line is the one of the page, but for seconds and the case of smtplib's verbs."""
+    parts = [re.escape(part) for part in _SECONDS.sub("0.00", shown).rstrip().split("...")]
+    said = _SECONDS.sub("0.00", said).rstrip()
+    return re.fullmatch(".*".join(parts), said, re.IGNORECASE) is not None
 
 
 def test_there_are_examples() -> None:
@@ -140,6 +183,7 @@ def test_there_are_examples() -> None:
     pages = {project.name.partition(":")[0] for project in PROJECTS}
     assert {"README.md", "docs/quickstart.md", "docs/faults.md"} <= pages
     assert sum(len(project.tests) for project in PROJECTS) >= 30
+    assert [page.name for page in STEPS] == ["tutorial.md"]
 
 
 def test_the_quickstart_shows_the_application_of_all_examples() -> None:

@@ -1,109 +1,85 @@
-"""Directives that write the reference tables from the tables of the package itself.
+"""Directives that put generated tables and the picture into a page; here is only Sphinx's side.
 
-{smtpd-options}      pytest_smtpd.options.OPTIONS: name, default, help
-{smtpd-violations}   pytest_smtpd.smtp.violations.VIOLATIONS: code, text, rfc
-{smtpd-problems}     pytest_smtpd.mail.problems.PROBLEMS: code, text, rfc
-
-One comes from the tests, so that it says what was tried and nothing else:
-
-{smtpd-auth-matrix}  tests/auth_matrix.py: which client was tested with which mechanism
+What they show, `reference_tables`, `state_machine` and `state_picture` make of the package.
 """
 
 from __future__ import annotations
 
-import re
-import runpy
-from collections.abc import Iterable, Mapping
-from importlib import import_module
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
+import reference_tables
+import state_machine
+import state_picture
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-_CODE_SPAN = re.compile(r"(`+[^`]*`+)")
-_MARKUP = re.compile(r"([\\`*_<>\[\]|{}$])")
+_TABLES: dict[str, Callable[[], list[str]]] = {
+    "smtpd-options": reference_tables.options,
+    "smtpd-faults": reference_tables.fault_classes,
+    "smtpd-stages": reference_tables.stages,
+    "smtpd-violations": reference_tables.violations,
+    "smtpd-problems": reference_tables.problems,
+    "smtpd-usual-replies": reference_tables.usual_replies,
+    "smtpd-extensions": reference_tables.extensions,
+    "smtpd-auth-matrix": reference_tables.auth_matrix,
+    "smtpd-phases": state_machine.phases,
+    "smtpd-transitions": state_machine.transitions,
+    "smtpd-commands": state_machine.commands,
+}
 
 
-def _plain(text: object) -> str:
-    """Text of the package as a Markdown table cell; only code spans keep their meaning."""
-    parts = _CODE_SPAN.split(" ".join(str(text).split()))
-    return "".join(
-        part.replace("|", "\\|") if index % 2 else _MARKUP.sub(r"\\\1", part)
-        for index, part in enumerate(parts)
-    )
+def _sources() -> Iterator[str]:
+    """All that a table may come from: when one of these changes, the page is written anew."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "pytest_smtpd" and module.__file__:
+            yield module.__file__
+    yield from map(str, Path(__file__).parent.glob("*.py"))
+    yield str(reference_tables.TESTS / "auth_matrix.py")
 
 
-def _code(text: str) -> str:
-    return f"`{text}`".replace("|", "\\|")
+class _Generated(SphinxDirective):
+    def note_sources(self) -> None:
+        for path in _sources():
+            self.env.note_dependency(path)
 
 
-def _literal(value: object) -> str:
-    """`value` as these pages write it: texts in double quotes."""
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+class Table(_Generated):
+    """Lines of Markdown out of the package, parsed as if they stood in the page."""
 
-
-def _rows(table: Any) -> Iterable[Any]:
-    return table.values() if isinstance(table, Mapping) else table
-
-
-class _Table(SphinxDirective):
-    """A table of the package, one row an entry, parsed as Markdown."""
-
-    module: ClassVar[str]
-    table: ClassVar[str]
-    heads: ClassVar[tuple[str, ...]]
-
-    def cells(self, row: Any) -> tuple[str, ...]:
-        raise NotImplementedError
-
-    def run(self) -> list[nodes.Node]:
-        module = import_module(self.module)
-        self.env.note_dependency(str(module.__file__))
-        lines = [self.heads, ("---",) * len(self.heads)]
-        lines += [self.cells(row) for row in _rows(getattr(module, self.table))]
-        return self.parse_text_to_nodes("\n".join(f"| {' | '.join(line)} |" for line in lines))
-
-
-class OptionTable(_Table):
-    module = "pytest_smtpd.options"
-    table = "OPTIONS"
-    heads = ("option", "default", "meaning")
-
-    def cells(self, row: Any) -> tuple[str, ...]:
-        return (_code(row.name), _code(_literal(row.default)), _plain(row.help))
-
-
-class _CodeTable(_Table):
-    heads = ("code", "what", "source")
-
-    def cells(self, row: Any) -> tuple[str, ...]:
-        return (_code(row.code), _plain(row.text), _plain(row.rfc))
-
-
-class ViolationTable(_CodeTable):
-    module = "pytest_smtpd.smtp.violations"
-    table = "VIOLATIONS"
-
-
-class ProblemTable(_CodeTable):
-    module = "pytest_smtpd.mail.problems"
-    table = "PROBLEMS"
-
-
-class AuthMatrix(SphinxDirective):
-    """The cells that `tests/test_auth_matrix.py` runs."""
+    lines: ClassVar[Callable[[], list[str]]]
 
     def run(self) -> list[nodes.Node]:
-        path = Path(__file__).parent.parent.parent / "tests" / "auth_matrix.py"
-        self.env.note_dependency(str(path))
-        return self.parse_text_to_nodes("\n".join(runpy.run_path(str(path))["markdown"]()))
+        self.note_sources()
+        return self.parse_text_to_nodes("\n".join(type(self).lines()))
+
+
+class Replies(_Generated):
+    """The table of replies, a heading and a table a group."""
+
+    def run(self) -> list[nodes.Node]:
+        self.note_sources()
+        found: list[nodes.Node] = []
+        for group, lines in reference_tables.reply_groups():
+            text = "\n".join([f"## {group}", "", *lines])
+            found += self.parse_text_to_nodes(text, allow_section_headings=True)
+        return found
+
+
+class StatePicture(_Generated):
+    """The picture for pages that a browser shows; others have the table that stands beside it."""
+
+    def run(self) -> list[nodes.Node]:
+        self.note_sources()
+        return [nodes.raw("", state_picture.picture(), format="html")]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_directive("smtpd-options", OptionTable)
-    app.add_directive("smtpd-violations", ViolationTable)
-    app.add_directive("smtpd-problems", ProblemTable)
-    app.add_directive("smtpd-auth-matrix", AuthMatrix)
+    for name, lines in _TABLES.items():
+        app.add_directive(name, type("Table", (Table,), {"lines": staticmethod(lines)}))
+    app.add_directive("smtpd-replies", Replies)
+    app.add_directive("smtpd-state-picture", StatePicture)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
