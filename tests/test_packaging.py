@@ -1,4 +1,4 @@
-"""What is installed: entry point, types, dependencies, the cost of an import, README commands."""
+"""What is installed, and what is around it: metadata, imports, README commands, CI's files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from configparser import ConfigParser
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import public_api
 import pytest_smtpd
 
 ROOT = Path(__file__).parent.parent
@@ -160,8 +165,83 @@ def test_the_readme_has_two_commands_and_ci_runs_the_second() -> None:
     assert tests in [line.strip() for line in lines]
 
 
-def test_the_links_of_the_readme_lead_to_files() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    targets = re.findall(r"\]\(([^)#:]+)\)", text)
-    assert targets
-    assert [target for target in targets if not (ROOT / target).is_file()] == []
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "examples/README.md"]
+)
+def test_the_links_of_a_page_lead_to_files(page: str) -> None:
+    place = ROOT / page
+    targets = re.findall(r"\]\(([^)#:]+)\)", place.read_text("utf-8"))
+    assert targets or page == "CHANGELOG.md"
+    assert [target for target in targets if not (place.parent / target).is_file()] == []
+
+
+# ---- the files of CI agree with each other
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def test_what_is_no_test_is_not_collected(pytestconfig: pytest.Config) -> None:
+    for name in ("type_usage.py", "empty_environment.py"):
+        assert (ROOT / "tests" / name).is_file()
+        assert not any(fnmatch(name, glob) for glob in pytestconfig.getini("python_files"))
+
+
+def test_the_types_in_use_are_read_by_both_checkers() -> None:
+    tool = project()["tool"]
+    assert "tests/type_usage.py" in tool["mypy"]["files"]
+    assert tool["mypy"]["strict"]
+    assert tool["pyright"]["include"] == ["tests/type_usage.py"]
+    assert tool["pyright"]["typeCheckingMode"] == "strict"
+
+
+def test_each_public_member_is_in_the_types_in_use() -> None:
+    usage = (ROOT / "tests" / "type_usage.py").read_text("utf-8")
+    words = set(re.findall(r"\w+", usage))
+    missing = []
+    for path, value in public_api.objects().items():
+        names = {path.rpartition(".")[2]}
+        if isinstance(value, type):
+            names |= {*public_api.members(value), *public_api.attributes(value)}
+        missing += [f"{path}: {name}" for name in sorted(names - words)]
+    assert missing == []
+
+
+def test_pre_commit_has_the_ruff_of_the_project() -> None:
+    [wanted] = project()["dependency-groups"]["lint"]
+    series = re.fullmatch(r"ruff==(\d+\.\d+)\.\*", wanted)
+    assert series
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    used = re.search(r"ruff-pre-commit\n *rev: v(\d+\.\d+)\.\d+ ", hooks)
+    assert used
+    assert used[1] == series[1]
+
+
+def test_pre_commit_leaves_mails_and_conversations_alone() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    excluded = re.search(r"^exclude: (.+)$", hooks, re.MULTILINE)
+    assert excluded
+    for folder in ("conversations", "clean_mails"):
+        paths = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / folder).iterdir()]
+        assert paths
+        assert all(re.search(excluded[1], path) for path in paths)
+
+
+def test_the_workflow_runs_each_environment() -> None:
+    tox = ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini", "utf-8")
+    listed = set(re.split(r",\s*", tox["tox"]["env_list"]))
+    [on_demand] = [name for name in tox.sections() if name.startswith("testenv:py{")]
+    listed |= {f"py{minor}" for minor in re.split(r"[{},]", on_demand)[1:-1]}
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    checks = re.search(r"env: \[(.+)\]", workflow)
+    assert checks
+    pythons = re.findall(r'version: "([\d.t]+)", env: (\w+)', workflow)
+    assert {*checks[1].split(", "), *(env for _, env in pythons)} == listed
+    assert all(env == "py" + version.replace(".", "") for version, env in pythons)
+    classifiers = "\n".join(project()["project"]["classifiers"])
+    supported = re.findall(
+        r"Programming Language :: Python :: (3\.\d+)$", classifiers, re.MULTILINE
+    )
+    assert supported == [version for version, _ in pythons if not version.endswith("t")]
