@@ -72,7 +72,7 @@ class PluginImport:
 class PytestStart:
     """Milliseconds that the plugin adds to a whole run of pytest with one empty test."""
 
-    pairs: int = 5
+    pairs: int = 11
 
     @property
     def contenders(self) -> tuple[str, ...]:

@@ -97,6 +97,7 @@ class Floor(asyncio.BufferedProtocol):
                 return
             elif verb == b"STAR" and self.context is not None:
                 self.transport.write(replies + READY)
+                self.transport.pause_reading()  # what comes now is for the TLS layer
                 task = self.loop.create_task(self._start_tls(self.context))
                 self.tasks.add(task)
                 task.add_done_callback(self.tasks.discard)

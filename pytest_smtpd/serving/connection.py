@@ -7,13 +7,8 @@ Without faults and callbacks each event is decided on the spot; where one has to
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-import struct
-import sys
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ..clock import monotonic
 from ..record import SessionRecord, TLSInfo
@@ -22,11 +17,9 @@ from ..smtp.events import Event, MessageReceived
 from ..smtp.replies import Reply, fill
 from ..smtp.session import Session
 from .deliberation import Deliberation
-from .transport import SocketTransport
+from .transport import Transport
 
 if TYPE_CHECKING:
-    import ssl
-
     from ..mail.message import Message
     from .service import Service
 
@@ -37,12 +30,9 @@ JUST_NOW = 0.05  # seconds in which a client in conversation says the next thing
 SHORT_LINGER = 0.1  # the same when the server stops
 THROTTLE_STEP = 0.05  # seconds' worth of octets read at once from a throttled client
 
-# SO_LINGER with zero seconds: closing resets the connection
-_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
-
-class Connection(asyncio.BufferedProtocol):
-    """A protocol for asyncio; it lives in the loop of one `Service`."""
+class Connection:
+    """The owner of a `Transport`; it lives in the loop of one `Service`."""
 
     def __init__(self, service: Service, record: SessionRecord, spoke: bool) -> None:
         """`spoke` says that the client has sent something already."""
@@ -53,8 +43,7 @@ class Connection(asyncio.BufferedProtocol):
         self._faults = service.state.faults.live
         self.loop = service.loop
         self.session = Session(service.state.profile, record)
-        self.transport: asyncio.Transport | None = None
-        self._socket: socket.socket | None = None  # asyncio's stand-in for it
+        self.transport: Transport | None = None
         self._task: asyncio.Task[None] | None = None
         self._heard = monotonic()  # when the client last got on
         self._progress = 0
@@ -69,21 +58,15 @@ class Connection(asyncio.BufferedProtocol):
         self._epoch = self.session.tag = service.state.epoch
         self.eof = False
         self._closing = False
-        self._lost = False
-        self._reset = False  # closed by a TCP reset
         self._content_seen = -1
         self.unsent = b""  # of a split reply
 
-    # ---- asyncio's side
+    # ---- the transport's side
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        again = self.transport is not None  # now with TLS
-        self.transport = cast(asyncio.Transport, transport)
-        self._socket = transport.get_extra_info("socket")
+    def connection_made(self, transport: Transport) -> None:
+        """The client is there, with TLS if that comes first."""
+        self.transport = transport
         self._note_tls()
-        if again:
-            self.session.tls_established()
-            return
         self._service.add(self)
         if self.record.tls is not None:
             self.session.tls_established()
@@ -92,19 +75,19 @@ class Connection(asyncio.BufferedProtocol):
         self.session.connect(self.record.peer[0])
         self._pump()
 
-    def get_buffer(self, sizehint: int) -> memoryview:
+    def get_buffer(self) -> memoryview:
         # one buffer for all connections: what is read is taken out before anything else is
         buffer = self._service.buffer
         if self._faults and (rate := self._throttle()) is not None:
             return buffer[: max(1, int(rate * THROTTLE_STEP))]
         return buffer
 
-    def buffer_updated(self, nbytes: int) -> None:
-        data = bytes(self._service.buffer[:nbytes])
+    def buffer_updated(self, octets: int) -> None:
+        data = bytes(self._service.buffer[:octets])
         self._service.activity += 1
         if self._faults and (rate := self._throttle()) is not None:
             self._throttled = True
-            self.loop.call_later(nbytes / rate, self._read_on)
+            self.loop.call_later(octets / rate, self._read_on)
             self._mind_reading()
         if self._closing:
             return
@@ -141,14 +124,7 @@ class Connection(asyncio.BufferedProtocol):
         self.write_paused = False
         self._pump()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._lost:
-            return
-        self._lost = True
-        if self._socket is not None and not self._reset:
-            with contextlib.suppress(OSError):
-                # a forked child has the socket too: closing alone would tell the client nothing
-                self._socket.shutdown(socket.SHUT_RDWR)
+    def connection_lost(self) -> None:
         self._service.activity += 1
         self._service.connections.discard(self)
         if self._task is not None:
@@ -186,7 +162,7 @@ class Connection(asyncio.BufferedProtocol):
                 session.accept()
         self._flush()
         if session.tls_due and not (self._task or self.write_paused or self._closing):
-            self._begin_handshake()
+            self._shake_hands()
         if self.write_paused or self._read_paused or session.input.octets > MAX_BACKLOG:
             self._mind_reading()
         if session.closing or self.eof:
@@ -264,10 +240,8 @@ class Connection(asyncio.BufferedProtocol):
         transport = self.transport
         if transport is None:
             return
-        if reset and self._socket is not None:
-            self._reset = True
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            transport.abort()
+        if reset:
+            transport.abort(reset=True)
         else:
             transport.close()
 
@@ -297,26 +271,29 @@ class Connection(asyncio.BufferedProtocol):
 
     # ---- TLS
 
-    def _begin_handshake(self) -> None:
-        assert isinstance(self.transport, SocketTransport)
-        self._handshaking = True
-        self._start(partial(self._handshake, self.transport.detach()))
+    def _shake_hands(self) -> None:
+        transport = self.transport
+        if transport is not None and not self._handshaking and not transport.is_closing():
+            self._handshaking = True
+            context = self._service.ssl_context
+            assert context is not None
+            transport.start_tls(context, self.state.timeout, self._hands_shaken)
 
-    async def _handshake(self, client: socket.socket) -> None:
-        try:
-            await self._service.encrypt(client, self)
-        except OSError as error:
+    def _hands_shaken(self, error: OSError | None) -> None:
+        self._handshaking = False
+        if error is not None:
             self.session.closing = self._closing = True
             note_failed_handshake(self.record, error)
-            self.connection_lost(None)  # asyncio tells nobody whose handshake failed
-        except asyncio.CancelledError:
-            self.connection_lost(None)
-            raise
-        self._handshaking = False
+            self.abort()
+            return
+        self._note_tls()
+        self.session.tls_established()
+        self._heard = monotonic()
+        self._pump()
 
     def _note_tls(self) -> None:
         assert self.transport is not None
-        tls: ssl.SSLObject | None = self.transport.get_extra_info("ssl_object")
+        tls = self.transport.tls
         if tls is not None:
             cipher = tls.cipher()
             self.record.tls = TLSInfo(tls.version() or "", cipher[0] if cipher else "")
@@ -382,7 +359,7 @@ class Connection(asyncio.BufferedProtocol):
             transport.write_eof()
             self.loop.call_later(linger, transport.abort)
         else:
-            unsent = transport.get_write_buffer_size()
+            unsent = transport.unsent
             transport.close()
             if unsent:  # to a client that may not read at all
                 self.loop.call_later(LINGER, transport.abort)
@@ -407,8 +384,8 @@ def note_failed_handshake(record: SessionRecord, error: OSError) -> None:
     if reason in _PLAIN_TEXT:
         record.violation("plain-on-tls-port")
         record.ends("server")
-    # asyncio's word for its time-out; everything else is the client's doing
-    record.ends("timeout" if isinstance(error, ConnectionAbortedError) else "client")
+    # everything else is the client's doing
+    record.ends("timeout" if isinstance(error, TimeoutError) else "client")
 
 
 # How OpenSSL says that what came is no TLS

