@@ -31,7 +31,7 @@ nitpick_ignore_regex = [
     # Told at the top of the page of the API
     ("py:class", r"PatternLike|RejectOption|ReplyLike|Per|EndedBy"),
 ]
-exclude_patterns = ["_build", "_examples", "_ext"]
+exclude_patterns = ["_build", "_examples", "_ext", "performance"]
 pygments_style = "default"
 smartquotes = False  # quotes are those of Python
 

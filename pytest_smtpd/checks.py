@@ -111,10 +111,11 @@ def rules(*, hosts: bool = False) -> Callable[[object], object]:
         from .rejection import compile_rules
 
         if isinstance(value, Mapping):
-            value = MappingProxyType(
-                dict(value)
-            )  # what is frozen must not change with the original
-        elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
+            # What is frozen must not change with the original
+            value = MappingProxyType(dict(value))
+        elif isinstance(value, str | bytes) or callable(value):  # a mock is iterable as well
+            pass
+        elif isinstance(value, Iterable):
             value = tuple(value)
         try:
             compile_rules(value, hosts=hosts)  # type: ignore[arg-type]
@@ -230,7 +231,8 @@ def codes(value: object) -> object:
         wanted("a list of codes of violations and problems is wanted")
     codes = tuple(codes)
     for code in codes:
-        if code not in VIOLATIONS and code not in PROBLEMS:
+        known = isinstance(code, str) and (code in VIOLATIONS or code in PROBLEMS)
+        if not known:
             # Some eighty: all their names would hide the rest of the text
             meant = nearest(code, [*VIOLATIONS, *PROBLEMS]) if isinstance(code, str) else ""
             where = "; the page 'Violations and problems' of the docs lists them"

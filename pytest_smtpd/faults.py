@@ -148,7 +148,7 @@ class Answer(Fault):
             raise ValueError(f"Answer(reply=...): {error}") from None
 
 
-Reply = Answer  # as conversation files and first drafts of tests call it
+Reply = Answer  # its other name in docs/faults.md
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class Raw(Fault):
 
     `data` is `bytes`, or an iterable of `bytes` that is begun anew for each hit and may be endless
     (``itertools.repeat(b"250-more\\r\\n")``). A line end is sent only where `data` has one. Raises
-    `TypeError` for anything else.
+    `TypeError` for a `str`, and for what cannot be iterated over.
     """
 
     data: bytes | Iterable[bytes]
@@ -263,6 +263,9 @@ class Hold(Fault):
     """
 
     decides: ClassVar[bool] = False
+    # Each is a place of its own, where others of the same stage and address may be
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
     _gate: _Gate = field(default_factory=lambda: _Gate(), init=False, repr=False)
 
     def wait_reached(self, timeout: float = 5.0) -> bool:

@@ -214,7 +214,7 @@ class Options(_Frozen):
         live=False,
     )
     extensions: tuple[str, ...] = _option(
-        "the EHLO keywords to offer; none is a server that knows only HELO",
+        "the EHLO keywords to offer; an empty list is a server that knows only HELO",
         checks.words(*EXTENSIONS),
         default=tuple(EXTENSIONS),
         read=str,

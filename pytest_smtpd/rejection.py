@@ -38,12 +38,6 @@ class Reject(Exception):
         elif reply is not None:
             self.reply = negative(reply)
 
-    def reply_for(self, default: Reply) -> Reply:
-        """The reply that the client gets, `default` being that of the stage."""
-        if self.text is not None:
-            return default.with_text(self.text)
-        return self.reply or default
-
 
 def negative(value: ReplyLike) -> Reply:
     """The reply that was written, which has to refuse. Raises `ValueError` if it does not."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .tls import TLSMaterial
 
-STOP_TIMEOUT = 1.5  # seconds; the contract says 2, and the machine may be busy
+STOP_TIMEOUT = 1.5  # seconds; 2 are promised, and the machine may be busy
 
 _ALL_INTERFACES = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 

@@ -26,11 +26,13 @@ class Seen:
         self.strays: Mailbox = server.strays
         self.sessions: Sequence[SessionRecord] = server.sessions
         self._mask: Mask | None = None
-        self._head: str | None = None
+        self._where: str | None = None
+        self._chance: str | None = None
 
     def keep(self) -> None:
         """The server forgets all this now."""
-        self._head, self._mask = self.head, self.server._state.mask
+        self._where, self._chance = self.where, _seed(self.server)
+        self._mask = self.server._state.mask
         self.messages, self.strays = _copy(self.messages), _copy(self.strays)
         self.sessions = list(self.sessions)
 
@@ -42,14 +44,18 @@ class Seen:
         return self.server._address is not None
 
     @property
-    def head(self) -> str:
-        if self._head is not None:
-            return self._head
+    def where(self) -> str:
+        if self._where is not None:
+            return self._where
         try:
-            where = self.server.url
+            return self.server.url
         except RuntimeError:
-            where = "not started"
-        return f"{self.name} at {where}{_seed(self.server)}"
+            return "not started"
+
+    @property
+    def head(self) -> str:
+        chance = _seed(self.server) if self._chance is None else self._chance
+        return f"{self.name} at {self.where}{chance}"
 
 
 def _copy(box: Mailbox) -> Mailbox:

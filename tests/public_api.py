@@ -40,7 +40,6 @@ FOR_THE_SERVER: dict[str, set[str]] = {
     "Fault": {"decides", "matcher"},
     "Hold": {"reach"},
     "Options": {"check_pairs"},
-    "Reject": {"reply_for"},
     "Reply": {"encode"},
     "SessionRecord": {
         # the journal that the engine writes

@@ -247,6 +247,18 @@ def test_equal_faults_are_told_apart() -> None:
             server.faults.remove(Stall(on="noop"))
 
 
+def test_each_hold_is_a_place_of_its_own() -> None:
+    first, second = Hold(on="noop"), Hold(on="noop")
+    assert first == first
+    assert first != second
+    with Server(faults=[first, second]) as server:
+        server.faults.remove(second)
+        assert list(server.faults) == [first]
+        with pytest.raises(TypeError, match="a list of faults is wanted"):
+            server.faults[0:1] = second  # type: ignore[call-overload]
+        assert list(server.faults) == [first]
+
+
 def test_faults_added_in_place() -> None:
     fault = Answer(451, on="noop", times=1)
     with Server(faults=[fault]) as server:

@@ -79,6 +79,15 @@ def test_each_option_says_what_it_is() -> None:
 # ---- names
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "here"),
+    [("use_starttls", "tls"), ("login_password", "users"), ("enforce_auth", "require_auth")],
+)
+def test_a_name_that_other_servers_use_leads_to_ours(elsewhere: str, here: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(f"{elsewhere!r} (did you mean {here!r}?)")):
+        Server(**{elsewhere: True})
+
+
 def test_an_unknown_name_says_the_nearest() -> None:
     text = "unknown smtpd option 'reject_sendr' (did you mean 'reject_sender'?)"
     for make in (Server, Options, lambda **options: Server().configure(**options)):
@@ -160,6 +169,7 @@ def test_the_greetings_name_of_other_servers_is_understood() -> None:
         ("strict", "violation", "did you mean 'violations'"),
         ("ignore", ["no-quite"], "did you mean 'no-quit'"),
         ("ignore", 5, "list"),
+        ("ignore", [{}], "{} is no code of a violation or problem"),
         ("ignore", ["zzz"], "the page 'Violations and problems' of the docs lists them"),
     ],
 )

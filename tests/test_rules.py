@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -31,6 +32,12 @@ def rcpt(option: Any, address: str, **options: Any) -> str:
 
 
 # ---- patterns
+
+
+def test_a_mock_is_a_callable_though_it_can_be_iterated_over() -> None:
+    asked = MagicMock(return_value=True)
+    assert mail(asked) == DENIED
+    asked.assert_called_once_with("ann@example.com")
 
 
 @pytest.mark.parametrize(

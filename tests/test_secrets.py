@@ -315,6 +315,27 @@ def test_a_failing_run(pytester: pytest.Pytester, where: str) -> None:
     assert_hidden(shown + result.stderr.str() + Path("junit.xml").read_text("utf-8"), set())
 
 
+def test_the_report_of_a_server_that_tests_share(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("jinja2")
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.mark.smtpd(users={{"{USER}": "{PASSWORD}"}})
+        def test_fails(smtpd):
+            assert "the password is {PASSWORD}" == ""
+
+        def test_next(smtpd): ...
+        """
+    )
+    pytester.makeini("[pytest]\nsmtpd_scope = session\n")
+    result = inner_run.run(pytester, "--smtpd-report=report")
+    result.assert_outcomes(passed=1, failed=1)
+    pages = "".join(page.read_text("utf-8") for page in Path("report").rglob("*.html"))
+    assert "the password is ***" in pages
+    assert_hidden(pages, set())
+
+
 def test_a_usage_error(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it(smtpd): ...")
     for given in (f"smtpd_users = {PASSWORD}", f"smtpd_users =\n  {USER}:{PASSWORD}\n  {GUESS}"):

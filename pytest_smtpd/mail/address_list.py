@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from .problems import Finding
 from .raw_header import without_comments
 
 # A token's kind is the name of its group. Encoded words first: their "?" and "=" are no atoms'
@@ -27,8 +28,6 @@ _TOKEN = re.compile(
 )
 _ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bBqQ]\?[^?]*\?=")
 
-Finding = tuple[str, str]
-
 
 class _Token(NamedTuple):
     kind: str
@@ -36,7 +35,7 @@ class _Token(NamedTuple):
 
 
 class AddressList(NamedTuple):
-    """`addresses` as written, without names; `groups` with nobody in them; what is wrong."""
+    """`addresses` as written, without names; how many groups are empty; what is wrong."""
 
     addresses: tuple[str, ...]
     empty_groups: int

@@ -1,6 +1,6 @@
 """The checks of a message's header and envelope; each yields codes with their particulars.
 
-Works on the octets as sent. A field over 64 KiB is not looked into, a header over 1 MiB not
+Works on the octets as sent. A field over 64 KiB is not looked into, a header over 256 KiB not
 searched for what it lacks.
 """
 
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from ..record import escaped
 from .address_list import AddressList, read_addresses, why_no_address
 from .fields import address_key, codec_name
+from .problems import Finding
 from .raw_header import Field, Header, read_header, without_comments
 
 if TYPE_CHECKING:
@@ -59,8 +60,6 @@ _DATE = re.compile(
 )
 _MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-Finding = tuple[str, str]
 
 
 def check(raw: bytes, envelope: Envelope) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from email.message import EmailMessage
 from typing import Any, NamedTuple
 
 from pytest_smtpd.mail.fields import (
+    MAX_HEADER,
     Parameterized,
     Unread,
     decode_base64,
@@ -30,7 +31,6 @@ from pytest_smtpd.mail.fields import (
 
 # Attribute of a part of type message/*: start and end of its content in the raw message.
 SPAN = "_pytest_smtpd_span"
-_MAX_HEADER = 65_536
 _MAX_UU_LINES = 500_000
 
 
@@ -46,7 +46,7 @@ def source_value(part: EmailMessage, name: str) -> str | None:
     """The first header of that name (in lower case) as it was sent; none if it is too long."""
     for key, value in part.raw_items():
         if len(key) == len(name) and key.lower() == name:
-            return None if isinstance(value, Unread) or len(value) > _MAX_HEADER else value
+            return None if isinstance(value, Unread) or len(value) > MAX_HEADER else value
     return None
 
 

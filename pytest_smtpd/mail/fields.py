@@ -13,6 +13,8 @@ from binascii import a2b_base64, a2b_qp
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+# Characters of one header, its name included; a longer one is given unparsed.
+MAX_HEADER = 65_536
 # Codecs whose decoder is quadratic (idna, punycode), warns (the escapes), or decodes nothing.
 _UNUSABLE_CODECS = frozenset(
     {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}

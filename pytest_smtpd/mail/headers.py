@@ -18,6 +18,7 @@ from typing import Any
 
 from pytest_smtpd.mail.content import part_text, payload_bytes
 from pytest_smtpd.mail.fields import (
+    MAX_HEADER,
     Costly,
     Unread,
     decode_words,
@@ -29,8 +30,6 @@ from pytest_smtpd.mail.fields import (
     words_are_decodable,
 )
 
-# The contract: a longer header is given unparsed.
-MAX_HEADER = 65_536
 # The standard library takes up to 0.2 ms for each of these, and more for a long run of them.
 MAX_COST = 4_000
 _COST_OF_A_HEADER = 4

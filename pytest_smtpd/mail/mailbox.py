@@ -56,7 +56,7 @@ class Mailbox(Sequence["Message"]):
         self._hide = hide
         self._store = Store()
 
-    # --- for the server -------------------------------------------------------------------------
+    # ---- for the server
 
     def _add(self, message: Message) -> None:
         self._store.add(message)
@@ -64,7 +64,7 @@ class Mailbox(Sequence["Message"]):
     def _remove_all(self) -> list[Message]:
         return self._store.clear()
 
-    # --- the sequence ---------------------------------------------------------------------------
+    # ---- the sequence
 
     def __len__(self) -> int:
         return len(self._store.messages)
@@ -108,7 +108,7 @@ class Mailbox(Sequence["Message"]):
         lines = [f"<Mailbox {self._name}:", *list_messages(messages, limit=_REPR_LINES)]
         return self._hide("\n".join(lines) + ">")
 
-    # --- what is there now ----------------------------------------------------------------------
+    # ---- what is there now
 
     def matching(self, **criteria: Unpack[Criteria]) -> list[Message]:
         """The messages that match all criteria, oldest first; without criteria all messages.
@@ -132,7 +132,7 @@ class Mailbox(Sequence["Message"]):
             self._fail(watch, matcher, "exactly 1", empty=_NOT_YET)
         return watch.matched[0]
 
-    # --- what comes -----------------------------------------------------------------------------
+    # ---- what comes
 
     def wait(
         self, count: int = 1, *, timeout: float = 5.0, **criteria: Unpack[Criteria]
@@ -203,7 +203,7 @@ class Mailbox(Sequence["Message"]):
         if await watch.suspend(within):
             self._fail(watch, matcher, _none(within), hints=False)
 
-    # --- the whole ------------------------------------------------------------------------------
+    # ---- the whole
 
     def clear(self) -> None:
         """Forget all messages. Mail that comes later is kept as usual."""

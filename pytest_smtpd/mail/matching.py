@@ -211,7 +211,7 @@ def _header_criterion(name: object, value: object) -> Criterion:
     return _criterion(label, value, values)
 
 
-# --- the texts ---------------------------------------------------------------------------------
+# ---- the texts
 
 
 def cut(text: str, limit: int = 60) -> str:

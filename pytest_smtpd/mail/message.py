@@ -8,24 +8,25 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import EmailMessage
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_smtpd.mail.problems import Problem
     from pytest_smtpd.record import SessionRecord
 
-__all__ = ["Attachment", "Envelope", "Message"]
+__all__ = ["Addresses", "Attachment", "Envelope", "Message"]
 
 _SHOWN_RECIPIENTS = 3
 _SHOWN_LENGTH = 60
 _MAX_ADDRESS_HEADERS = 1_048_576
 
 
-class Envelope(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Envelope:
     """The SMTP envelope (RFC 5321 section 2.3.1), addresses as they were sent.
 
     `mail_from` is what stood in MAIL, `""` for the null sender; `rcpt_to` are the recipients that
@@ -36,7 +37,7 @@ class Envelope(NamedTuple):
 
     mail_from: str
     rcpt_to: tuple[str, ...]
-    mail_parameters: dict[str, str | None] = {}  # noqa: RUF012, as nobody adds to it
+    mail_parameters: dict[str, str | None] = field(default_factory=dict)
     rcpt_parameters: tuple[dict[str, str | None], ...] = ()
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .message import Message
 
+Finding = tuple[str, str]  # a code, and its particulars
+
 MAX_OF_A_CODE = 20  # in one message: the twenty-first long line teaches nothing new
 
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from .fields import parse_parameters
 
-MAX_HEADER = 1 << 18  # octets of one header that are looked at
-MAX_FIELD = 1 << 16  # octets of one field that are looked into
+MAX_HEADER = 1 << 18  # octets of a whole header that are looked at
+MAX_FIELD = 1 << 16  # octets of one of its fields that are looked into
 MAX_FIELDS = 5000
 
 _END = re.compile(rb"\r?\n(?=\r?\n)")

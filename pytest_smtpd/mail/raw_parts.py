@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from .fields import codec_name, decode_base64, decode_bytes
+from .problems import Finding
 from .raw_header import Header, Parameters, read_header, read_parameters
 
 MAX_PARTS = 500
@@ -26,7 +27,6 @@ MAX_DECODED = 1 << 22  # octets of one text that are decoded
 
 _AFTER_BOUNDARY = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
 _CONTENT_TYPE = re.compile(r"[^\s()<>@,;:\\\"/\[\]?=]+/[^\s()<>@,;:\\\"/\[\]?=]+")
-Finding = tuple[str, str]
 
 
 @dataclass

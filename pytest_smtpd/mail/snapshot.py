@@ -18,7 +18,13 @@ from pytest_smtpd.mail.content import (
     part_octets,
     subparts,
 )
-from pytest_smtpd.mail.fields import Parameterized, Unread, header_text, parse_parameters
+from pytest_smtpd.mail.fields import (
+    MAX_HEADER,
+    Parameterized,
+    Unread,
+    header_text,
+    parse_parameters,
+)
 
 _PLACEHOLDERS = {
     "date": "<date>",
@@ -33,7 +39,6 @@ _PLACEHOLDERS = {
 _LEFT_OUT = frozenset({"content-transfer-encoding"})
 _PARAMETERIZED = frozenset({"content-type", "content-disposition"})
 _PLAIN_VALUE = re.compile(r"[\w.+/-]+")
-_MAX_HEADER = 65_536
 _MAX_IDS = 100
 
 Pattern = str | re.Pattern[str]
@@ -95,7 +100,7 @@ def _header(name: str, value: str) -> str | None:
         return None
     if name in _PLACEHOLDERS:
         return _PLACEHOLDERS[name]
-    if isinstance(value, Unread) or len(value) > _MAX_HEADER:
+    if isinstance(value, Unread) or len(value) > MAX_HEADER:
         return f"{header_text(value[:1_000])}... <{len(value)} characters>"
     if name in _PARAMETERIZED:
         return _parameterized(parse_parameters(value))

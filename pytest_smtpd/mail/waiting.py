@@ -1,9 +1,7 @@
-"""Waiting for messages: the store that wakes its listeners, and a watch over it that blocks a
-thread, an asyncio task or a trio task.
+"""Waiting for messages: a store that wakes its listeners, a watch that stops a thread or a task.
 
-Rule: nobody polls, each message is looked at once per watch, in the waiter's own thread and outside
-the lock, and time is the real one: asyncio's and trio's clocks stand still when a test freezes
-time, so a deadline in an event loop is rung by a thread.
+Rule: nobody polls, a watch looks at each message once, in the waiter's thread and outside the lock,
+and time is the real one, also where a test has frozen it.
 """
 
 from __future__ import annotations
@@ -164,7 +162,10 @@ class Watch:
 
 
 class _Alarm:
-    """Calls `ring` after so many real seconds, from a thread that ends with the `with` block."""
+    """Calls `ring` after so many real seconds, from a thread that ends with the `with` block.
+
+    The clocks of asyncio and trio stand still when a test freezes time.
+    """
 
     def __init__(self, seconds: float, ring: Callable[[], None]) -> None:
         self.rung = False
@@ -187,7 +188,7 @@ class _Alarm:
         self._thread.join()
 
 
-# --- event loops: neither library is imported here, only found where the test already runs it ----
+# ---- event loops: neither library is imported here, only found where the test already runs it
 
 
 class _Signal(Protocol):

@@ -1,4 +1,4 @@
-"""What is looked at before a test runs: whose `smtpd` it would get, a marker without effect."""
+"""Who asks for `smtpd`: whose fixture of that name a test would get, and a marker in vain."""
 
 from __future__ import annotations
 

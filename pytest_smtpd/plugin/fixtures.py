@@ -172,8 +172,8 @@ def _root_definition(request: pytest.FixtureRequest) -> Any:
         if isinstance(node, pytest.File):
             break
         # before pytest 8.1 a node is asked for by its id
-        place: Any = node if pytest.version_tuple >= (8, 1) else node.nodeid
-        for found in request._fixturemanager.getfixturedefs("smtpd_options", place) or ():
+        asked_by: Any = node if pytest.version_tuple >= (8, 1) else node.nodeid
+        for found in request._fixturemanager.getfixturedefs("smtpd_options", asked_by) or ():
             if found.func.__code__.co_filename.endswith("conftest.py"):
                 return found
     return found
@@ -198,11 +198,11 @@ def _check_pairs(item: pytest.Item, options: Options) -> None:
     fail_at_marker(item, text)
 
 
-def _start(node: pytest.Item, options: Options, name: str) -> Server:
-    server = _server(options, node)
-    server._use_seed(node.nodeid)
-    remember(node, name, server)
-    return _started(node, server)
+def _start(item: pytest.Item, options: Options, name: str) -> Server:
+    server = _server(options, item)
+    server._use_seed(item.nodeid)
+    remember(item, name, server)
+    return _started(item, server)
 
 
 def _started(item: pytest.Item, server: Server) -> Server:

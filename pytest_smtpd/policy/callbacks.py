@@ -163,6 +163,7 @@ class _LoopThread:
         self._loop = asyncio.new_event_loop()
         self._loop.set_debug(False)  # or slow callbacks would be logged under -X dev
         self._loop.time = monotonic  # type: ignore[method-assign]  # frozen time stops no sleep
+        self._tasks: set[asyncio.Task[None]] = set()
         self.thread = threading.Thread(target=self._run, name="smtpd-callback-loop", daemon=True)
         self.thread.start()
 
@@ -188,7 +189,6 @@ class _LoopThread:
             self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _run(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
         try:
             self._loop.run_forever()
             tasks = list(self._tasks)

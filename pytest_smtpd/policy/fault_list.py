@@ -166,7 +166,8 @@ class FaultList(MutableSequence[Fault]):
     def __setitem__(self, index: int | slice, value: Fault | Iterable[Fault]) -> None:
         with self._lock:
             if isinstance(index, slice):
-                assert not isinstance(value, Fault)
+                if isinstance(value, Fault):
+                    raise TypeError(f"a list of faults is wanted, not {value!r} alone")
                 self._entries[index] = [self._entry(fault) for fault in value]
             else:
                 self._entries[index] = self._entry(value)

@@ -6,7 +6,7 @@ Faults come before all of them; they act on the connection, so `serving` asks th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ..rejection import Rule, compile_rules
@@ -26,7 +26,6 @@ DEFAULT_REFUSALS: dict[str, Reply] = {
     "rcpt": replies.RECIPIENT_REFUSED,
     "message": replies.TRANSACTION_FAILED,
 }
-
 
 # The options with patterns
 RULES = {"connect": "reject_host", "mail": "reject_sender", "rcpt": "reject_recipient"}
@@ -64,15 +63,7 @@ class Judge:
         # Stages at which code of the test's runs: a callback, or a callable among the patterns
         self.stages_with_callbacks = frozenset(
             [stage for stage, callback in self._callbacks.items() if callback]
-            + [
-                stage
-                for stage, option in (
-                    ("connect", options.reject_host),
-                    ("mail", options.reject_sender),
-                    ("rcpt", options.reject_recipient),
-                )
-                if _has_callable(option)
-            ]
+            + [stage for stage, name in RULES.items() if _has_callable(getattr(options, name))]
             + (["message"] if options.deliver or options.deliver_mime else [])
         )
 
@@ -81,7 +72,9 @@ class Judge:
         match event:
             case Mail(address=address) | Rcpt(address=address):
                 malformed = addresses.refusal(address, event.stage, self._addresses)
-                return malformed or self._by_rules(event.stage, address)
+                if malformed is not None or not self._rules[event.stage]:
+                    return malformed
+                return self._by_rules(event.stage, address)
             case Connected(peer):
                 return self._by_rules("connect", peer)
         return None
@@ -139,5 +132,6 @@ def is_postmaster(address: str) -> bool:
 def _has_callable(option: object) -> bool:
     if isinstance(option, str | re.Pattern) or option is None:
         return False
-    patterns = option if isinstance(option, Iterable | Mapping) else (option,)
-    return any(callable(pattern) for pattern in patterns)
+    if callable(option):  # also one that can be iterated over, as a mock can
+        return True
+    return isinstance(option, Iterable) and any(callable(pattern) for pattern in option)

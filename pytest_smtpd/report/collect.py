@@ -124,7 +124,7 @@ def write_test(
         seen = list(servers)
         failure = phases.failure
         for each in seen:
-            failure = each.server._state.mask.hide(failure)
+            failure = each.hide(failure)
         numbers = itertools.count(1)
         shown: list[Message] = []
         data = {
@@ -164,10 +164,6 @@ def _put_in_place(being_made: Path, tests: Path, name: str) -> Path:
 def _server(
     seen: Seen, folder: Path, numbers: Iterator[int], shown: list[Message]
 ) -> dict[str, Any]:
-    try:
-        url = seen.server.url
-    except RuntimeError:
-        url = "not started"
     sessions = [session for session in list(seen.sessions) if session not in _ended]
     messages: list[dict[str, Any]] = []
     for stray, box in ((False, seen.messages), (True, seen.strays)):
@@ -180,12 +176,11 @@ def _server(
             data["session"] = _index(message.session, sessions)
             messages.append(data)
     _ended.update(session for session in sessions if session.ended_by is not None)
-    hide = seen.server._state.mask.hide
     return {
         "name": seen.name,
-        "url": url,
+        "url": seen.where,
         "messages": messages,
-        "sessions": [_session(session, hide) for session in sessions],
+        "sessions": [_session(session, seen.hide) for session in sessions],
     }
 
 

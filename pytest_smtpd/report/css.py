@@ -12,7 +12,7 @@ from collections.abc import Iterator
 MAX_DECLARATION = 2000
 MAX_NESTING = 4
 
-_FUNCTIONS_NAMES = """
+_FUNCTION_NAMES = """
     rgb rgba hsl hsla hwb lab lch oklab oklch color-mix light-dark calc min max clamp minmax repeat
     fit-content linear-gradient radial-gradient conic-gradient repeating-linear-gradient
     repeating-radial-gradient -webkit-linear-gradient -webkit-radial-gradient -moz-linear-gradient
@@ -21,7 +21,7 @@ _FUNCTIONS_NAMES = """
     saturate sepia drop-shadow invert hue-rotate not is where nth-child nth-last-child nth-of-type
     lang dir and or only
 """
-_FUNCTIONS = frozenset(_FUNCTIONS_NAMES.split()) | {""}
+_FUNCTIONS = frozenset(_FUNCTION_NAMES.split()) | {""}
 _PROPERTY = re.compile(r"-?[a-z][a-z-]{0,60}")
 _BANNED = frozenset({"behavior", "-moz-binding"})
 _TOKENS = re.compile(r"""[{};] | (?: "[^"]*+"? | '[^']*+'? | [^"'{};]++ )++""", re.VERBOSE)

@@ -28,25 +28,25 @@ POLICY = (
     "form-action 'none'"
 )
 
-_TAGS_NAMES = """
+_TAG_NAMES = """
     a abbr acronym address article aside b bdi bdo big blockquote body br caption center cite code
     col colgroup dd del dfn dir div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header
     hr i img ins kbd li main mark ol p pre q rp rt ruby s samp section small span strike strong sub
     sup table tbody td tfoot th thead time tr tt u ul var wbr
 """
-_TAGS = frozenset(_TAGS_NAMES.split())
+_TAGS = frozenset(_TAG_NAMES.split())
 _VOID = frozenset({"br", "col", "hr", "img", "wbr"})
 _UNCLOSED_NAMES = "body dd dt li p rp rt tbody td tfoot th thead tr colgroup"
 _UNCLOSED = frozenset(_UNCLOSED_NAMES.split())
 # Those that, left open, a browser opens again in each block that follows (WHATWG 13.2.4.3)
 _FORMATTING_NAMES = "a b big code em font i s small strike strong tt u"
 _FORMATTING = frozenset(_FORMATTING_NAMES.split())
-_ATTRIBUTES_NAMES = """
+_ATTRIBUTE_NAMES = """
     abbr align alink alt bgcolor border cellpadding cellspacing class clear color cols colspan
     datetime dir face frame headers height hspace id lang link noshade nowrap reversed role rowspan
     rules scope size span start summary text title type valign value vlink vspace width
 """
-_ATTRIBUTES = frozenset(_ATTRIBUTES_NAMES.split())
+_ATTRIBUTES = frozenset(_ATTRIBUTE_NAMES.split())
 # What removed elements are called in the note to the reader
 _REMOVED = {
     "script": "script",

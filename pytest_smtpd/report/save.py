@@ -27,9 +27,9 @@ _saved: WeakSet[Message] = WeakSet()
 def check_folder(folder: str | PathLike[str]) -> None:
     """Raises `ValueError` for a folder that cannot be written, or made; leaves nothing there."""
     place = Path(folder).absolute()
-    while not os.path.exists(place):
+    while not os.path.exists(place) and place != place.parent:  # a drive may be missing
         place = place.parent
-    problem = "is a file"
+    problem = "is a file" if os.path.exists(place) else "is not there"
     if place.is_dir():
         try:
             with tempfile.TemporaryFile(dir=place):

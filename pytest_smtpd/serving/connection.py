@@ -194,8 +194,8 @@ class Connection:
         record.helo, record.user = session.hello, session.user
         if session.closing:
             record.ends("quit" if session.quit else "server")
-        if data:
-            self.write(data)
+        if data and self.transport is not None:
+            self.transport.write(data)
 
     def write(self, data: bytes) -> bool:
         """Sends octets; whether the client is still there to take them."""

@@ -96,7 +96,11 @@ class Transport:
             self._fail(error)
         if self.tls is not None and self._reading and self.tls.pending():
             # Of a TLS record that is read by halves the system reports no rest
-            self._loop.call_soon(self._readable)
+            self._loop.call_soon(self._read_rest)
+
+    def _read_rest(self) -> None:
+        if self._reading:
+            self._readable()
 
     def pause_reading(self) -> None:
         if self._reading:
@@ -108,7 +112,7 @@ class Transport:
             self._reading = True
             self._loop.add_reader(self._number, self._readable)
             if self.tls is not None and self.tls.pending():
-                self._loop.call_soon(self._readable)
+                self._loop.call_soon(self._read_rest)
 
     # ---- writing
 
@@ -119,24 +123,27 @@ class Transport:
         if self._unsent:
             self._unsent += data
             return
-        sent = self._send(data)
-        if sent < len(data) and not self._ended:
+        try:
+            sent = self._socket.send(data)
+        except _NOT_NOW:
+            sent = 0
+        except OSError as error:
+            self._fail(error)
+            return
+        if sent < len(data):
             self._unsent += data[sent:]
             self._loop.add_writer(self._number, self._writable)
             self._owner.pause_writing()
 
-    def _send(self, data: bytes | bytearray) -> int:
+    def _writable(self) -> None:
         try:
-            return self._socket.send(data)
+            del self._unsent[: self._socket.send(self._unsent)]
         except _NOT_NOW:
-            return 0
+            return
         except OSError as error:
             self._fail(error)
-            return 0
-
-    def _writable(self) -> None:
-        del self._unsent[: self._send(self._unsent)]
-        if self._unsent or self._ended:
+            return
+        if self._unsent:
             return
         self._loop.remove_writer(self._number)
         if self._closing:

@@ -65,7 +65,7 @@ class DataReader:
             piece, self._at_start = piece[2:], False
         self.size += len(piece)
         self._pieces.append(piece)
-        if self.over:
+        if self._limit is not None and self.size > self._limit:
             self._pieces.clear()  # it will be refused: count on, keep nothing
 
     def content(self) -> bytes:

@@ -3,7 +3,7 @@
 Events are made by the engine and changed by nobody. They are not frozen: that would treble the
 cost of making one, and a message takes four.
 
-`stage` is the name under which faults and callbacks know the event (contract section 7).
+`stage` is the name under which faults and callbacks know the event (docs/faults.md).
 """
 
 from __future__ import annotations
