@@ -106,9 +106,10 @@ class _Content:
         self._codes: list[str] | None = None
 
     def violations(self) -> list[str]:
-        codes = self._codes
+        raw, codes = self._raw, self._codes  # in this order: another thread may be here, too
         if codes is None:
-            codes = self._codes = violations_in(self._raw, eight_bit=self._eight_bit)
+            codes = self._codes = violations_in(raw, eight_bit=self._eight_bit)
+            self._raw = b""
         return codes
 
 
@@ -196,10 +197,11 @@ class SessionRecord:
 
     def wait_closed(self, timeout: float = 5.0) -> bool:
         """Blocks until the session has ended, `timeout` seconds at most; whether it has."""
-        closed = self._open.acquire(timeout=min(max(0.0, timeout), threading.TIMEOUT_MAX))
-        if closed:
+        if not self._is_closed and self._open.acquire(
+            timeout=min(max(0.0, timeout), threading.TIMEOUT_MAX)
+        ):
             self._open.release()
-        return closed
+        return self._is_closed
 
     def __str__(self) -> str:
         facts = [f"session from {_address(self.peer)}"]

@@ -18,6 +18,7 @@ import pytest
 from client import LIMIT, TEXT, Client, in_thread
 from pytest_smtpd import Message, Server
 from pytest_smtpd.faults import Answer, Delay, Hold
+from pytest_smtpd.policy.judge import Judge
 
 MB = 1_000_000
 COMMANDS = "EHLO me\r\nMAIL FROM:<ann@example.com>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\n"
@@ -235,6 +236,54 @@ def test_many_sessions_one_after_the_other_leave_no_more_than_their_records(
             visit()
 
 
+def test_an_error_of_ours_is_421_to_the_client_and_raised_at_the_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(judge: Judge, event: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    server = Server().start()
+    with Client(server) as client:
+        monkeypatch.setattr(Judge, "refusal", fails)
+        reply = client.say("EHLO me")
+        assert reply.startswith("421 ")
+        assert "bug" not in reply
+        assert client.reply() == ""
+    assert server.sessions[0].wait_closed(LIMIT)
+    assert server.sessions[0].ended_by == "server"
+    assert not server.sessions[0].violations
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        server.stop()
+
+
+def test_what_was_sent_in_an_earlier_test_is_a_stray_however_late_it_is_carried_out() -> None:
+    go_on = threading.Event()
+
+    def validate(address: str) -> None:
+        if address == "slow@example.com":
+            go_on.wait(LIMIT)
+
+    with Server(validate_sender=validate) as server, Client(server) as client:
+        client.ehlo()
+        client.send(
+            "MAIL FROM:<slow@example.com>\r\nRSET\r\n"
+            "MAIL FROM:<ann@example.com>\r\nRCPT TO:<bob@example.net>\r\n"
+        )
+        record = server.sessions[0]
+        server._end_test()
+        server._begin_test(server.config, "the next test")
+        client.send("DATA\r\n")
+        go_on.set()
+        assert [client.reply()[:3] for _ in range(5)] == ["250", "250", "250", "250", "354"]
+        assert client.say(TEXT + ".").startswith("250")
+        assert not server.messages
+        assert [message.sender for message in server.strays] == ["ann@example.com"]
+        assert client.say("NOOP").startswith("250")
+        assert record.wait_closed(LIMIT)
+        assert len(server.sessions) == 1
+        assert server.sessions[0] is not record
+
+
 # ---- silence
 
 
@@ -244,6 +293,15 @@ def test_silence_is_ended_with_421() -> None:
         assert client.reply() == ""
         assert server.sessions[0].wait_closed(LIMIT)
         assert server.sessions[0].ended_by == "timeout"
+
+
+def test_a_shorter_time_out_counts_for_a_client_that_comes_then() -> None:
+    with Server(timeout=300) as server:
+        with Client(server) as first:
+            first.ehlo().quit()
+        server.configure(timeout=0.1)
+        with Client(server) as second:
+            assert second.reply().startswith("421 ")
 
 
 def test_silence_that_is_ours_is_none_of_the_client() -> None:

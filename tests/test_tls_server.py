@@ -19,6 +19,7 @@ import pytest
 import inner_run
 from client import LIMIT, TEXT, Client, connects, threads
 from pytest_smtpd import Server
+from pytest_smtpd.faults import Throttle
 from pytest_smtpd.serving import service
 
 trustme = pytest.importorskip("trustme")
@@ -660,3 +661,19 @@ def test_no_socket_is_left_open_by_a_failed_handshake() -> None:
         wait_ended(server)
     assert len(server.sessions) == 5
     assert all("TLS handshake failed" in str(session) for session in server.sessions)
+
+
+def test_a_throttled_client_may_encrypt() -> None:
+    with Server(tls="starttls", faults=[Throttle(200_000)]) as server, encrypted(server) as client:
+        assert client.ehlo().deliver().startswith("250")
+        assert len(server.messages) == 1
+
+
+def test_a_handshake_that_never_comes_is_ended_without_a_word() -> None:
+    with Server(tls="starttls", timeout=0.2) as server, Client(server) as client:
+        assert client.ehlo().say("STARTTLS").startswith("220")
+        assert client.rest() == b""
+        session = server.sessions[0]
+        assert session.wait_closed(LIMIT)
+        assert session.ended_by == "timeout"
+        assert "421" not in str(session)

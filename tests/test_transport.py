@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 import time
@@ -297,6 +298,38 @@ def test_a_handshake_that_fails_says_why(
     assert isinstance(done[0], OSError)
     wire.transport.abort()
     wire.until(lambda: wire.owner.told == ["lost"])
+
+
+def test_a_client_that_resets_before_the_handshake_leaves_nothing_open(
+    wire: Wire, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    wire.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    wire.client.close()
+    done: list[OSError | None] = []
+    wire.transport.start_tls(contexts[0], LIMIT, done.append)
+    wire.until(lambda: done)
+    assert isinstance(done[0], OSError)
+    wire.transport.abort()
+    wire.until(lambda: wire.owner.told == ["lost"])
+    gc.collect()  # an open socket would be a ResourceWarning, which is an error
+
+
+def test_a_context_for_clients_is_a_handshake_that_fails(
+    wire: Wire, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    done: list[OSError | None] = []
+    wire.transport.start_tls(contexts[1], LIMIT, done.append)
+    wire.until(lambda: done)
+    assert isinstance(done[0], OSError)
+
+
+def test_a_handshake_is_heard_though_reading_was_paused(
+    wire: Wire, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    wire.transport.pause_reading()
+    wire.shake_hands(*contexts)
+    wire.client.sendall(b"hello")
+    wire.until(lambda: wire.owner.came == b"hello")
 
 
 def test_of_a_handshake_that_is_aborted_nothing_is_heard(

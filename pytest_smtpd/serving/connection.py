@@ -91,7 +91,7 @@ class Connection:
             self._mind_reading()
         if self._closing:
             return
-        if self._epoch != self.state.epoch:
+        if self._epoch != self.state.epoch and not (self._task or self.session.backlog):
             self._renew_record()
         self.session.receive(data)
         self._pump()
@@ -104,6 +104,8 @@ class Connection:
     def _renew_record(self) -> None:
         """A connection that outlives its test is another session for the next one."""
         self._epoch = self.state.epoch
+        self.record.ends("server")
+        self.record.closed()
         self.record = self.record.continued(self.state.mask)
         self.session.journal, self.session.tag = self.record, self._epoch
         self.state.sessions.append(self.record)
@@ -137,6 +139,14 @@ class Connection:
     # ---- the way of an event
 
     def _pump(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # ours: the client must not wait for an answer
+            self.state.errors.append(error)
+            self.record.ends("server")
+            self._end(replies.INTERNAL_ERROR)
+
+    def _work(self) -> None:
         """Works through what the client has sent, as far as it goes without waiting."""
         session, state = self.session, self.state
         self._service.activity += 1
@@ -274,7 +284,7 @@ class Connection:
     def _shake_hands(self) -> None:
         transport = self.transport
         if transport is not None and not self._handshaking and not transport.is_closing():
-            self._handshaking = True
+            self._handshaking, self._read_paused = True, False
             context = self._service.ssl_context
             assert context is not None
             transport.start_tls(context, self.state.timeout, self._hands_shaken)
@@ -302,7 +312,8 @@ class Connection:
 
     def mind_silence(self, limit: float) -> float:
         """Ends a session that has been silent for `limit` seconds; how many it has left."""
-        waiting_for_us = self._task is not None or self._scheduled
+        # of a handshake the transport minds the time
+        waiting_for_us = self._task is not None or self._scheduled or self._handshaking
         left = limit if waiting_for_us else self._heard + limit - monotonic()
         if left > 0.001:
             return left

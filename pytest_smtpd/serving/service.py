@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 import threading
 from collections.abc import Callable
@@ -99,9 +98,9 @@ class Service:
     # ---- in the thread
 
     def _run(self) -> None:
-        for listener in self._listeners:
-            self._listen_to(listener)
         try:
+            for listener in self._listeners:
+                self._listen_to(listener)
             self.loop.run_forever()
         finally:
             self.loop.close()
@@ -125,13 +124,11 @@ class Service:
             client, address = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                # out of descriptors: without a pause this would be asked again at once
-                self.loop.remove_reader(listener)
-                self.loop.call_later(0.1, self._accept_again, listener)
-                return False
-            raise
+        except OSError:  # out of descriptors, most likely
+            # Without a pause this would be asked again at once
+            self.loop.remove_reader(listener.fileno())
+            self.loop.call_later(0.1, self._accept_again, listener)
+            return False
         self.activity += 1
         client.setblocking(False)
         peer = (str(address[0]), int(address[1])) if isinstance(address, tuple) else ("", 0)
@@ -167,15 +164,21 @@ class Service:
         transport.start_tls(self.ssl_context, self.state.timeout, done)
 
     def _await_first_octet(self, client: socket.socket, record: SessionRecord) -> None:
-        # The handshake must not start before it is sure that the client wants one: asyncio would
-        # wait out its time-out with a client that waits for our greeting
-        patience = min(FIRST_OCTET_TIMEOUT, self.state.options.timeout)
+        # The handshake must not start before it is sure that the client wants one: it would wait
+        # out its time-out with a client that waits for our greeting
+        epoch = self.state.epoch
+        patience = min(FIRST_OCTET_TIMEOUT, self.state.timeout)
         timer = self.loop.call_later(patience, self._refuse_plain, client, record, "timeout")
 
         def first_octet() -> None:
+            nonlocal record
             timer.cancel()
             self.activity += 1
             self._forget(client)
+            if self.state.epoch != epoch:  # another test has begun meanwhile
+                record.closed()
+                record = record.continued(self.state.mask)
+                self.state.sessions.append(record)
             try:
                 octets = client.recv(512, socket.MSG_PEEK)
             except OSError:
@@ -207,7 +210,7 @@ class Service:
 
     def add(self, connection: Connection) -> None:
         self.connections.add(connection)
-        if self._watch is None:
+        if self._watch is None or self.timeout != self.state.timeout:
             self.watch_silence()
 
     def watch_silence(self) -> None:
@@ -217,7 +220,7 @@ class Service:
         """
         if self._watch is not None:
             self._watch.cancel()
-        self.timeout = self.state.options.timeout
+        self.timeout = self.state.timeout
         left = [each.mind_silence(self.timeout) for each in list(self.connections)]
         self._watch = self.loop.call_later(min(left), self.watch_silence) if left else None
 
@@ -236,7 +239,7 @@ class Service:
         self._take_turns(then, min(end, monotonic() + SETTLE_TIMEOUT), self.activity, 0)
 
     def _take_turns(self, then: Callable[[], None], end: float, seen: int, turns: int) -> None:
-        # A turn of the loop reads what is there; a new connection needs a few to be set up
+        # A turn of the loop reads what is there; a handshake needs a few
         going_on = turns < MIN_TURNS or (self.activity != seen and turns < MAX_TURNS)
         if going_on and monotonic() < end:
             self.loop.call_soon(self._take_turns, then, end, self.activity, turns + 1)
@@ -259,6 +262,7 @@ class Service:
             return
         for connection in list(self.connections):
             connection.shut_down()
+        self._drop_newcomers()
         self._finish()
 
     def _close_listeners(self) -> None:
@@ -288,16 +292,21 @@ class Service:
         if self._ended:
             return
         self._ended = True
+        self._drop_newcomers()
+        for connection in list(self.connections):
+            connection.abort()
+        self._wind_up(LAST_TURNS)
+
+    def _drop_newcomers(self) -> None:
+        """Those to whom nothing can be said, as TLS would come first."""
         for waiting, record in list(self._waiting.items()):
             self._forget(waiting).close()
             record.ends("server")
             record.closed()
         for transport, record in self._shaking.items():
-            transport.abort()
             record.ends("server")
-        for connection in list(self.connections):
-            connection.abort()
-        self._wind_up(LAST_TURNS)
+            transport.abort()
+        self._shaking.clear()
 
     def _wind_up(self, turns: int) -> None:
         if turns:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -49,6 +50,7 @@ class State:
         self.errors: list[BaseException] = []  # our own, likewise
         self._prefix = secrets.token_hex(3).upper()
         self._numbers = itertools.count(1)
+        self._changing_tests = threading.Lock()
         self.use(options)
 
     def use(self, options: Options) -> None:
@@ -70,12 +72,13 @@ class State:
 
     def begin_test(self) -> None:
         """What comes from now on belongs to another test."""
-        self.epoch += 1
-        self.mask = Mask()  # the records of the last test keep theirs
-        self._learn_secrets()
-        self.messages._remove_all()
-        self.strays._remove_all()
-        self.sessions.clear()
+        with self._changing_tests:
+            self.epoch += 1
+            self.mask = Mask()  # the records of the last test keep theirs
+            self._learn_secrets()
+            self.messages._remove_all()
+            self.strays._remove_all()
+            self.sessions.clear()
 
     def message(self, raw: bytes, transaction: Transaction, recipients: Sequence[int] | None,
                 record: SessionRecord) -> Message:  # fmt: skip
@@ -115,5 +118,6 @@ class State:
     def store(self, message: Message, transaction: Transaction, record: SessionRecord) -> None:
         """Keeps a message; from now on it may be answered 250."""
         record.messages.append(message)
-        box = self.messages if transaction.tag == self.epoch else self.strays
-        box._add(message)
+        with self._changing_tests:
+            box = self.messages if transaction.tag == self.epoch else self.strays
+            box._add(message)

@@ -12,8 +12,12 @@ import socket
 import ssl
 import struct
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Protocol
+
+MAX_RECORD = 16_384  # octets of a TLS record (RFC 8446 section 5.1); a read never gives more
+RECORDS = 16  # read in one turn of the loop, so that TLS gets as much as clear text does
 
 # SO_LINGER with zero seconds: closing resets the connection
 _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
@@ -79,13 +83,16 @@ class Transport:
             self._handshake.go_on()
             return
         try:
-            octets = self._socket.recv_into(self._owner.get_buffer())
-            if octets:
-                self._owner.buffer_updated(octets)
-            elif self._owner.eof_received():
-                self.pause_reading()  # an end would be reported for ever
-            else:
-                self.close()
+            for _ in range(RECORDS):
+                octets = self._socket.recv_into(self._owner.get_buffer())
+                if octets:
+                    self._owner.buffer_updated(octets)
+                elif self._owner.eof_received():
+                    self.pause_reading()  # an end would be reported for ever
+                else:
+                    self.close()
+                if octets != MAX_RECORD or self.tls is None or not self._reading:
+                    break
         except _NOT_NOW:
             return
         except OSError as error:
@@ -183,6 +190,7 @@ class Transport:
 
         After `timeout` seconds that is a `TimeoutError`; after an `abort` it is not called.
         """
+        self.resume_reading()
         self._handshake = Handshake(self._loop, self, context, timeout, done)
 
     # ---- the end
@@ -243,6 +251,15 @@ class Transport:
             pass
 
 
+def _close_half_made(error: Exception) -> None:
+    # A socket that fails while it is made has taken the other's place already, and is nobody's:
+    # only the frames that made it know it
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        made = frame.f_locals.get("self")
+        if isinstance(made, ssl.SSLSocket):
+            made.close()
+
+
 class Handshake:
     """TLS being agreed upon on a transport, whose socket it replaces."""
 
@@ -265,9 +282,10 @@ class Handshake:
             self._tls = transport._socket = context.wrap_socket(
                 transport._socket, server_side=True, do_handshake_on_connect=False
             )
-        except OSError as error:  # the client has gone
+        except (OSError, ValueError) as error:  # the client has gone, or a context for clients
             transport.pause_reading()
-            loop.call_soon(self._end, error)
+            _close_half_made(error)
+            loop.call_soon(self._end, OSError(str(error)))
 
     def go_on(self) -> None:
         """Takes the next step, when the client has sent something or takes something again."""

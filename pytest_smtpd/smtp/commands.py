@@ -1,6 +1,6 @@
 """The state machine as two tables: where a session stands, and which commands it then takes.
 
-All order is here: `session` looks a command up and learns whether it may come now; an absent
+All order is here: `dispatch` looks a command up and learns whether it may come now; an absent
 phase is the 503. Engine tests walk the full cross product; the picture in the docs is drawn
 from these tables.
 """

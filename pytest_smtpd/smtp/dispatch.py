@@ -92,7 +92,9 @@ def dispatch(session: Session, line: bytes) -> Event | None:
         session.journal.client(b"(a line of over %d octets)" % MAX_LINE)
         raise Malformed(replies.LINE_TOO_LONG, "long-command")
     word, verb, argument, command, masks, malformed, violations = (
-        _read(line) if len(line) < MAX_COMMAND else _read.__wrapped__(line)
+        _read.__wrapped__(line)
+        if len(line) > MAX_COMMAND or session.masking or line[:1] in b"Aa"  # AUTH: a secret
+        else _read(line)
     )
     profile = session.profile
     if command is not None and command.lmtp is not None and command.lmtp is not profile.lmtp:
@@ -255,7 +257,7 @@ def _data(session: Session, argument: bytes) -> Event | None:
     grammar.no_argument(argument, "DATA")
     transaction = session.transaction
     assert transaction is not None
-    if (transaction.mail_parameters.get("BODY") or "").upper() == "BINARYMIME":
+    if transaction.binary:
         # RFC 3030 section 3: only BDAT can carry it
         return _reply(session, fill(replies.OUT_OF_ORDER, why="BINARYMIME needs BDAT"))
     return Data(transaction)

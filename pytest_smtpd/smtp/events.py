@@ -28,6 +28,20 @@ class Transaction:
     def utf8(self) -> bool:
         return "SMTPUTF8" in self.mail_parameters
 
+    @property
+    def binary(self) -> bool:
+        """Any octets at all, in no lines (RFC 3030 section 3)."""
+        return self._body == "BINARYMIME"
+
+    @property
+    def eight_bit(self) -> bool:
+        """Octets over 127 may come (RFC 6152 section 2, RFC 6531 section 3.6)."""
+        return self._body == "8BITMIME" or self.utf8
+
+    @property
+    def _body(self) -> str:
+        return (self.mail_parameters.get("BODY") or "").upper()
+
 
 @dataclass(slots=True)
 class Connected:

@@ -98,8 +98,12 @@ class Path(NamedTuple):
     spaced: bool  # whether a space stood before it
 
 
-@lru_cache(maxsize=4096)  # of one address; it comes as often as there are messages for it
 def path(argument: bytes, verb: str, keyword: str) -> Path:
+    return (_path if len(argument) < 512 else _path.__wrapped__)(argument, verb, keyword)
+
+
+@lru_cache(maxsize=4096)  # an address comes as often as there are messages for it
+def _path(argument: bytes, verb: str, keyword: str) -> Path:
     bad = replies.BAD_SENDER if verb == "MAIL" else replies.BAD_RECIPIENT
     text = decode(argument, verb)
     if text[: len(keyword)].upper() != keyword:

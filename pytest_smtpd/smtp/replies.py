@@ -240,7 +240,7 @@ class Queued:
         return QUEUED.encode(enhanced=enhanced, utf8=utf8).replace(b"{id}", self.id.encode())
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def fill(row: Reply, **values: str) -> Reply:
     """A row of the table with its placeholders filled in."""
     return row.with_text(row.text.format_map(values))

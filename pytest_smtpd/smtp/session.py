@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from . import replies
 from .commands import Phase
-from .content import ChunkReader, DataReader
+from .content import ChunkReader, DataReader, violations_in
 from .dispatch import dispatch, take_turn
 from .events import (
     Auth,
@@ -57,7 +57,7 @@ class Journal(Protocol):
         """A reply, all its lines."""
 
     def message(self, raw: bytes, eight_bit: bool) -> None:
-        """A whole message came; whoever wants to know asks `violations_in` what is wrong with it.
+        """A message was taken; whoever wants to know asks `violations_in` what is wrong with it.
 
         `eight_bit` says that octets over 127 were announced.
         """
@@ -230,12 +230,15 @@ class Session:
     def close(self, reply: Reply) -> None:
         """Ends the session from the server's side; whatever waits is dropped."""
         if not self.closing:
+            self._inspect(self._event)
             self._event = None
             self.send(reply)
             self.closing = True
 
     def client_closed(self) -> None:
         """The client sends nothing more, and all it sent was worked through."""
+        self._inspect(self._event)
+        self._event = None
         if self.closing:
             return
         self.closing = True
@@ -261,8 +264,15 @@ class Session:
         assert event is not None, "no event waits for a verdict"
         return event
 
+    def _inspect(self, event: Event | None) -> None:
+        """Of a message that is not taken, at once: nobody keeps its octets."""
+        if isinstance(event, MessageReceived) and not event.transaction.binary:
+            for code in violations_in(event.raw, eight_bit=event.transaction.eight_bit):
+                self.journal.violation(code)
+
     def _undo(self, event: Event) -> None:
         if isinstance(event, MessageReceived):
+            self._inspect(event)
             self._reset()
         elif isinstance(event, Auth):
             self.login = None
@@ -304,7 +314,13 @@ class Session:
     def _chunk_received(self, event: ChunkReceived) -> Reply:
         return fill(replies.CHUNK_OK, octets=str(event.octets))
 
-    def _end_transaction(self, event: MessageReceived | Rset) -> Reply:
+    def _message_received(self, event: MessageReceived) -> Reply:
+        if not event.transaction.binary:
+            self.journal.message(event.raw, event.transaction.eight_bit)
+        self._reset()
+        return replies.OK
+
+    def _rset(self, event: Rset) -> Reply:
         self._reset()
         return replies.OK
 
@@ -372,12 +388,8 @@ class Session:
             count = len(transaction.rcpt_to) if self.profile.lmtp else 1  # RFC 2033 section 4.2
             self._send_all([replies.TOO_BIG] * count)
             return None
-        raw = reader.content()
-        body = (transaction.mail_parameters.get("BODY") or "").upper()
-        if body != "BINARYMIME":
-            self.journal.message(raw, body == "8BITMIME" or transaction.utf8)
         self.chunks = None
-        return MessageReceived(raw, transaction)
+        return MessageReceived(reader.content(), transaction)
 
 
 # By the class of an event; a `match` over all of them costs five times as much
@@ -389,8 +401,8 @@ _EFFECTS: dict[type[Event], Callable[[Session, Any], Reply]] = {
     Rcpt: Session._rcpt,
     Data: Session._data,
     ChunkReceived: Session._chunk_received,
-    MessageReceived: Session._end_transaction,
-    Rset: Session._end_transaction,
+    MessageReceived: Session._message_received,
+    Rset: Session._rset,
     Noop: Session._noop,
     Quit: Session._quit,
 }
