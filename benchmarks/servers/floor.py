@@ -44,6 +44,7 @@ class Floor(asyncio.BufferedProtocol):
         self.in_data = False
         self.in_chunk = 0  # octets of a BDAT that are still to come
         self.last = False
+        self.early: bytes | None = None  # came in TLS before this side knew its transport
         self.tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -54,6 +55,9 @@ class Floor(asyncio.BufferedProtocol):
         return VIEW
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self.early is not None:
+            self.early += VIEW[:nbytes]
+            return
         replies = b""
         at = 0
         while at < nbytes:
@@ -98,6 +102,7 @@ class Floor(asyncio.BufferedProtocol):
             elif verb == b"STAR" and self.context is not None:
                 self.transport.write(replies + READY)
                 self.transport.pause_reading()  # what comes now is for the TLS layer
+                self.early = b""
                 task = self.loop.create_task(self._start_tls(self.context))
                 self.tasks.add(task)
                 task.add_done_callback(self.tasks.discard)
@@ -159,6 +164,10 @@ class Floor(asyncio.BufferedProtocol):
 
     async def _start_tls(self, context: ssl.SSLContext) -> None:
         self.transport = await self.loop.start_tls(self.transport, self, context, server_side=True)
+        self.early, early = None, self.early
+        if early:
+            VIEW[: len(early)] = early
+            self.buffer_updated(len(early))
 
 
 def main() -> None:
