@@ -78,3 +78,32 @@ def test_an_answer_to_auth_decides_whatever_the_password(octets: bytes) -> None:
     session.accept(Reply(235, "Come in"))
     assert session.bytes_to_send() == b"235 Come in\r\n"
     assert session.user is not None
+
+
+def test_a_handshake_in_which_a_line_ends_is_none_the_less_a_handshake() -> None:
+    session, journal = begun()
+    say(session, b"EHLO client.example")
+    session.receive(b"\x16\x03\x01\x02\r\nQUIT\r\n")
+    assert session.next_event() is None
+    assert session.closing
+    assert session.bytes_to_send() == b""
+    assert journal.violations == ["tls-on-plain-port"]
+
+
+@pytest.mark.parametrize("end", ["closed", "shut down", "refused", "ignored"])
+def test_the_octets_of_a_message_that_is_not_taken_are_inspected(end: str) -> None:
+    session, journal = begun()
+    for line in (b"EHLO c", b"MAIL FROM:<a@b.example>", b"RCPT TO:<c@d.example>", b"DATA"):
+        say(session, line)
+    session.receive(b"bare\nline feed\r\n.\r\n")
+    assert session.next_event() is not None
+    assert journal.violations == []
+    if end == "closed":
+        session.client_closed()
+    elif end == "shut down":
+        session.close(replies.SHUTTING_DOWN)
+    elif end == "refused":
+        session.refuse(replies.TRANSACTION_FAILED)
+    else:
+        session.ignore()
+    assert "bare-lf" in journal.violations
