@@ -157,8 +157,6 @@ _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 # RFC 5321 section 4.1.2: Mail-parameters, Rcpt-parameters
 def parameters(text: str, verb: str, offered: Container[str]) -> Parameters:
-    if not text:
-        return {}
     known = MAIL_PARAMETERS if verb == "MAIL" else RCPT_PARAMETERS
     result: Parameters = {}
     for word in text.split(" "):
