@@ -17,7 +17,6 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import checks
 from ._version import __version__
 from .options import OPTIONS, Option, Options, read
 from .patterns import nearest
@@ -87,19 +86,12 @@ def _parser() -> _Parser:
 
 
 def _add(group: Any, option: Option) -> None:
-    kind: dict[str, Any] = {}
-    if option.several:
-        kind = {"action": "append"}
-    elif option.flag:
-        kind = {"nargs": "?", "const": "true"}
-    dashed = f"--{option.name.replace('_', '-')}"
-    for hidden, flag in enumerate(dict.fromkeys((dashed, f"--{option.name}"))):
+    for hidden, flag in enumerate(option.flags):
         group.add_argument(
-            flag,
+            f"--{flag}",
             dest=option.name,
-            metavar=checks.usage(option.name, option.check, flag=option.flag),
             help=argparse.SUPPRESS if hidden else _help(option).replace("%", "%%"),
-            **kind,
+            **option.argument,
         )
 
 

@@ -61,6 +61,21 @@ class Option:
         self.name = name
         OPTIONS[name] = self
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Its name as a flag: with dashes, and also as it is where that differs."""
+        return tuple(dict.fromkeys((self.name.replace("_", "-"), self.name)))
+
+    @property
+    def argument(self) -> dict[str, Any]:
+        """What argparse has to know of its flag, but for the help."""
+        kind: dict[str, Any] = {}
+        if self.several:
+            kind = {"action": "append"}
+        elif self.flag:
+            kind = {"nargs": "?", "const": "true"}
+        return {"metavar": checks.usage(self.name, self.check, flag=self.flag), **kind}
+
     def __get__(self, instance: object, owner: type) -> object:
         return self if instance is None else self.default
 

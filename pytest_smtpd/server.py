@@ -465,7 +465,7 @@ class Server:
             found += [
                 f"violation {violation}"
                 for session in list(self.sessions)
-                for violation in list(session.violations)
+                for violation in session.violations
                 if violation.code not in ignore
             ]
         if strict in (True, "problems"):

@@ -54,10 +54,7 @@ class Client:
         self.socket.close()
 
     def reset(self) -> None:
-        """Closes with a TCP reset."""
-        form = "hh" if sys.platform == "win32" else "ii"
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(form, 1, 0))
-        self.socket.close()
+        reset(self.socket)
 
     def send(self, data: bytes | str) -> None:
         self.socket.sendall(data.encode() if isinstance(data, str) else data)
@@ -110,6 +107,13 @@ class Client:
         assert self.say("QUIT").startswith("221")
         assert self.reply() == ""
         self.close()
+
+
+def reset(client: socket.socket) -> None:
+    """Closes with a TCP reset."""
+    form = "hh" if sys.platform == "win32" else "ii"
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(form, 1, 0))
+    client.close()
 
 
 def connects(server: pytest_smtpd.Server) -> bool:

@@ -376,10 +376,9 @@ def test_it_raises_what_ends_the_test_and_leaves_nothing() -> None:
 # ---- other processes
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_child_keeps_no_port() -> None:
-    server = Server().start()
+@contextlib.contextmanager
+def forked_child() -> Iterator[None]:
+    """A child that holds all that is open here, until the block is left."""
     ours, theirs = os.pipe()
     child = os.fork()
     if not child:
@@ -387,14 +386,22 @@ def test_a_forked_child_keeps_no_port() -> None:
         os.read(ours, 1)  # until the parent is done
         os._exit(0)
     try:
-        server.stop()
-        assert not connects(server)
-        with server:
-            assert connects(server)
+        yield
     finally:
         os.close(theirs)
         os.close(ours)
         os.waitpid(child, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_keeps_no_port() -> None:
+    server = Server().start()
+    with forked_child():
+        server.stop()
+        assert not connects(server)
+        with server:
+            assert connects(server)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -404,20 +411,10 @@ def test_a_forked_child_keeps_no_client_waiting() -> None:
     with Client(server) as leaving, Client(server) as staying:
         leaving.say("NOOP")
         staying.say("NOOP")
-        ours, theirs = os.pipe()
-        child = os.fork()
-        if not child:
-            os.close(theirs)
-            os.read(ours, 1)  # until the parent is done
-            os._exit(0)
-        try:
+        with forked_child():
             leaving.quit()  # to the end of the connection
             server.stop()
             assert staying.rest().startswith(b"421 ")
-        finally:
-            os.close(theirs)
-            os.close(ours)
-            os.waitpid(child, 0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from client import LIMIT
+from client import LIMIT, reset
 from pytest_smtpd.serving.transport import Transport
 
 
@@ -292,8 +292,7 @@ def test_a_handshake_that_fails_says_why(
     elif how == "end":
         wire.client.shutdown(socket.SHUT_WR)
     else:
-        wire.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        wire.client.close()
+        reset(wire.client)
     wire.until(lambda: done)
     assert isinstance(done[0], OSError)
     wire.transport.abort()
@@ -303,8 +302,7 @@ def test_a_handshake_that_fails_says_why(
 def test_a_client_that_resets_before_the_handshake_leaves_nothing_open(
     wire: Wire, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
-    wire.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    wire.client.close()
+    reset(wire.client)
     done: list[OSError | None] = []
     wire.transport.start_tls(contexts[0], LIMIT, done.append)
     wire.until(lambda: done)

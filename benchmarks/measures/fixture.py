@@ -121,10 +121,7 @@ class FixtureCost:
 
     mail: bool
     tests: int = 100
-
-    @property
-    def contenders(self) -> tuple[str, ...]:
-        return tuple(FIXTURES)
+    contenders: tuple[str, ...] = tuple(FIXTURES)
 
     @contextmanager
     def prepare(self, contender: str, scale: Scale, place: Place) -> Iterator[Taker]:

@@ -18,13 +18,9 @@ from ..servers.launch import launch
 class Idle:
     """Milliseconds from the connect of a mail to the end of its connection, the median."""
 
-    servers: tuple[str, ...]
+    contenders: tuple[str, ...]
     connections: int = 2000
     mails: int = 100
-
-    @property
-    def contenders(self) -> tuple[str, ...]:
-        return self.servers
 
     @contextmanager
     def prepare(self, contender: str, scale: Scale, place: Place) -> Iterator[Taker]:

@@ -26,13 +26,9 @@ def _resident(running: Running) -> int:
 class PerMessage:
     """Octets of resident memory a message of 1 KB, all of it included."""
 
-    servers: tuple[str, ...]
+    contenders: tuple[str, ...]
     kept: bool
     messages: int = 4000
-
-    @property
-    def contenders(self) -> tuple[str, ...]:
-        return self.servers
 
     @contextmanager
     def prepare(self, contender: str, scale: Scale, place: Place) -> Iterator[Taker]:
@@ -58,12 +54,8 @@ class PerMessage:
 class Peak:
     """How much more a server holds at the peak of a message, as a multiple of its size."""
 
-    servers: tuple[str, ...]
+    contenders: tuple[str, ...]
     octets: int = 50_000_000
-
-    @property
-    def contenders(self) -> tuple[str, ...]:
-        return self.servers
 
     @contextmanager
     def prepare(self, contender: str, scale: Scale, place: Place) -> Iterator[Taker]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -48,10 +48,7 @@ class PluginImport:
     """Milliseconds to import the plugin once pytest is imported."""
 
     processes: int = 5
-
-    @property
-    def contenders(self) -> tuple[str, ...]:
-        return tuple(DISTRIBUTIONS)
+    contenders: tuple[str, ...] = tuple(DISTRIBUTIONS)
 
     @contextmanager
     def prepare(self, contender: str, scale: Scale, place: Place) -> Iterator[Taker]:
@@ -73,10 +70,7 @@ class PytestStart:
     """Milliseconds that the plugin adds to a whole run of pytest with one empty test."""
 
     pairs: int = 25
-
-    @property
-    def contenders(self) -> tuple[str, ...]:
-        return tuple(DISTRIBUTIONS)
+    contenders: tuple[str, ...] = tuple(DISTRIBUTIONS)
 
     @contextmanager
     def prepare(self, contender: str, scale: Scale, place: Place) -> Iterator[Taker]:
@@ -86,38 +80,34 @@ class PytestStart:
         (folder / "empty_plugin.py").write_text("")
         plugin = plugin_of(contender)
 
-        def once(*args: str) -> tuple[float, float | None]:
+        def once(name: str) -> tuple[float, float | None]:
             """Wall and processor time."""
             used = ended_children_cpu()
             start = time.perf_counter()
-            run_pytest(folder, *args)
+            run_pytest(folder, "-p", name)
             taken = time.perf_counter() - start
             return taken, since(used, ended_children_cpu())
-
-        def pair(number: int) -> tuple[tuple[float, float | None], tuple[float, float | None]]:
-            """A start with the plugin, and one without."""
-            if number % 2:
-                loaded, bare = once("-p", plugin), once("-p", "empty_plugin")
-            else:
-                bare, loaded = once("-p", "empty_plugin"), once("-p", plugin)
-            return loaded, bare
 
         def take() -> Sample:
             # A start takes 200 ms and varies by 10: what disturbs it only ever adds, so the
             # fastest ones are compared
-            pairs = [pair(number) for number in range(scale.count(self.pairs))]
-            (loaded, loaded_cpu), (bare, bare_cpu) = (
-                (min(wall for wall, _ in runs), min(used for _, used in runs if used is not None))
-                if all(used is not None for _, used in runs)
-                else (min(wall for wall, _ in runs), None)
-                for runs in zip(*pairs, strict=True)
-            )
-            cpu = since(bare_cpu, loaded_cpu)
-            return Sample((loaded - bare) * 1000, None if cpu is None else cpu * 1e6)
+            runs: dict[str, list[tuple[float, float | None]]] = {plugin: [], "empty_plugin": []}
+            for number in range(scale.count(self.pairs)):
+                for name in sorted(runs, reverse=bool(number % 2)):
+                    runs[name].append(once(name))
+            wall = [min(wall for wall, _ in each) for each in runs.values()]
+            cpu = [least([used for _, used in each]) for each in runs.values()]
+            more = since(cpu[1], cpu[0])
+            return Sample((wall[0] - wall[1]) * 1000, None if more is None else more * 1e6)
 
         if scale.real:
-            pair(0)  # compiles what is not yet
+            once(plugin)  # compiles what is not yet
         yield take
+
+
+def least(used: Sequence[float | None]) -> float | None:
+    known = [each for each in used if each is not None]
+    return min(known) if known else None
 
 
 def since(before: float | None, after: float | None) -> float | None:

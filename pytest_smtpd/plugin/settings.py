@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from ..checks import usage
 from ..options import OPTIONS, Option, Options, merge, read, unknown
 
 if TYPE_CHECKING:
@@ -28,15 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             continue
         kind: Any = "linelist" if option.several else "string"
         parser.addini(f"smtpd_{option.name}", f"smtpd: {option.help}", type=kind, default=None)
-        dashed, plain = option.name.replace("_", "-"), option.name
-        for hidden, name in enumerate(dict.fromkeys((dashed, plain))):
+        for hidden, flag in enumerate(option.flags):
             group.addoption(
-                f"--smtpd-{name}",
+                f"--smtpd-{flag}",
                 dest=f"smtpd_{option.name}",
                 default=None,
-                metavar=usage(option.name, option.check, flag=option.flag),
                 help=argparse.SUPPRESS if hidden else _help(option),
-                **_argument(option),
+                **option.argument,
             )
     parser.addini(
         "smtpd_scope", "smtpd: 'function' (default), or 'session': one server for the whole run"
@@ -102,14 +99,6 @@ def _refuse_unknown(name: str, source: str) -> None:
 def _help(option: Option) -> str:
     repeated = "; may be repeated" if option.several else ""
     return f"{option.help}{repeated}".replace("%", "%%")
-
-
-def _argument(option: Option) -> dict[str, Any]:
-    if option.several:
-        return {"action": "append"}
-    if option.flag:
-        return {"nargs": "?", "const": "true"}
-    return {}
 
 
 def read_environment(config: pytest.Config) -> tuple[Line, ...]:

@@ -27,8 +27,9 @@ DEFAULT_REFUSALS: dict[str, Reply] = {
     "message": replies.TRANSACTION_FAILED,
 }
 
-# The options with patterns
+# The options with patterns, and those with the callback that is asked after them
 RULES = {"connect": "reject_host", "mail": "reject_sender", "rcpt": "reject_recipient"}
+CALLBACKS = {"connect": "validate_host", "mail": "validate_sender", "rcpt": "validate_recipient"}
 
 
 class RuleRaised(Exception):
@@ -43,21 +44,14 @@ class Judge:
         if options.addresses != "any":
             addresses.load()
         self._rules: dict[str, tuple[Rule, ...]] = {
-            "connect": compile_rules(options.reject_host, hosts=True),
-            "mail": compile_rules(options.reject_sender),
-            "rcpt": compile_rules(options.reject_recipient),
+            stage: compile_rules(getattr(options, name), hosts=stage == "connect")
+            for stage, name in RULES.items()
         }
         self._callbacks: dict[str, Callable[[str], object] | None] = {
-            "connect": options.validate_host,
-            "mail": options.validate_sender,
-            "rcpt": options.validate_recipient,
+            stage: getattr(options, name) for stage, name in CALLBACKS.items()
         }
-        self.callback_names = {
-            "connect": "validate_host",
-            "mail": "validate_sender",
-            "rcpt": "validate_recipient",
-            "message": "deliver_mime" if options.deliver_mime else "deliver",
-        }
+        delivery = "deliver_mime" if options.deliver_mime else "deliver"
+        self.callback_names = {**CALLBACKS, "message": delivery}
         self._deliver = options.deliver
         self._deliver_mime = options.deliver_mime
         # Stages at which code of the test's runs: a callback, or a callable among the patterns
@@ -72,9 +66,7 @@ class Judge:
         match event:
             case Mail(address=address) | Rcpt(address=address):
                 malformed = addresses.refusal(address, event.stage, self._addresses)
-                if malformed is not None or not self._rules[event.stage]:
-                    return malformed
-                return self._by_rules(event.stage, address)
+                return malformed or self._by_rules(event.stage, address)
             case Connected(peer):
                 return self._by_rules("connect", peer)
         return None

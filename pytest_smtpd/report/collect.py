@@ -202,7 +202,7 @@ def _session(session: SessionRecord, hide: Callable[[str], str]) -> dict[str, An
         "exchanges": [[round(at, 3), who, line] for at, who, line in session.exchanges],
         "violations": [
             [violation.code, hide(violation.text), violation.rfc]
-            for violation in list(session.violations)
+            for violation in session.violations
         ],
         "messages": len(session.messages),
     }

@@ -173,7 +173,7 @@ class Connection:
         self._flush()
         if session.tls_due and not (self._task or self.write_paused or self._closing):
             self._shake_hands()
-        if self.write_paused or self._read_paused or session.input.octets > MAX_BACKLOG:
+        if self.write_paused or self._read_paused or session.backlog > MAX_BACKLOG:
             self._mind_reading()
         if session.closing or self.eof:
             self._mind_end()
@@ -204,16 +204,12 @@ class Connection:
         record.helo, record.user = session.hello, session.user
         if session.closing:
             record.ends("quit" if session.quit else "server")
-        if data and self.transport is not None:
-            self.transport.write(data)
+        if data:
+            self.write(data)
 
     def write(self, data: bytes) -> bool:
         """Sends octets; whether the client is still there to take them."""
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            return False
-        transport.write(data)
-        return True
+        return self.transport is not None and self.transport.write(data)
 
     def _mind_end(self) -> None:
         """Closes when all has been said."""

@@ -95,14 +95,18 @@ class Transport:
                     break
         except _NOT_NOW:
             return
-        except OSError as error:
-            self._fail(error)
+        except OSError:
+            self._fail()
         except Exception as error:  # ours: the client must not wait for an answer to it
             context = {"message": "reading from a client", "exception": error}
             self._loop.call_exception_handler(context)
-            self._fail(error)
-        if self.tls is not None and self._reading and self.tls.pending():
-            # Of a TLS record that is read by halves the system reports no rest
+            self._fail()
+        if self._reading:
+            self._mind_rest()
+
+    def _mind_rest(self) -> None:
+        # Of a TLS record that is read by halves the system reports no rest
+        if self.tls is not None and self.tls.pending():
             self._loop.call_soon(self._read_rest)
 
     def _read_rest(self) -> None:
@@ -118,37 +122,37 @@ class Transport:
         if not self._reading and not self._closing:
             self._reading = True
             self._loop.add_reader(self._number, self._readable)
-            if self.tls is not None and self.tls.pending():
-                self._loop.call_soon(self._read_rest)
+            self._mind_rest()
 
     # ---- writing
 
-    def write(self, data: bytes) -> None:
-        """Sends octets as soon as the client takes them; after a `close` none."""
+    def write(self, data: bytes) -> bool:
+        """Sends octets as soon as the client takes them; after a `close` none: then it is False."""
         if self._closing:
-            return
+            return False
         if self._unsent:
             self._unsent += data
-            return
+            return True
         try:
             sent = self._socket.send(data)
         except _NOT_NOW:
             sent = 0
-        except OSError as error:
-            self._fail(error)
-            return
+        except OSError:
+            self._fail()
+            return True
         if sent < len(data):
             self._unsent += data[sent:]
             self._loop.add_writer(self._number, self._writable)
             self._owner.pause_writing()
+        return True
 
     def _writable(self) -> None:
         try:
             del self._unsent[: self._socket.send(self._unsent)]
         except _NOT_NOW:
             return
-        except OSError as error:
-            self._fail(error)
+        except OSError:
+            self._fail()
             return
         if self._unsent:
             return
@@ -178,8 +182,8 @@ class Transport:
     def _end_writing(self) -> None:
         try:
             self._socket.shutdown(socket.SHUT_WR)
-        except OSError as error:  # the client has gone
-            self._fail(error)
+        except OSError:  # the client has gone
+            self._fail()
 
     # ---- TLS
 
@@ -209,9 +213,9 @@ class Transport:
     def abort(self, *, reset: bool = False) -> None:
         """Closes at once; with `reset` the client gets a TCP reset."""
         self._resets = self._resets or reset
-        self._fail(None)
+        self._fail()
 
-    def _fail(self, error: Exception | None) -> None:
+    def _fail(self) -> None:
         self.pause_reading()
         if self._handshake is not None:
             self._handshake.give_up()

@@ -10,25 +10,45 @@ _BEGINNINGS_OF_END = tuple(_END[:n] for n in (4, 3, 2, 1))
 MAX_TEXT_LINE = 998  # RFC 5321 section 4.5.3.1.6, without the CRLF
 
 
-class DataReader:
+class _Content:
+    """What has been read of a message, up to a limit in octets: beyond it is counted, not kept."""
+
+    __slots__ = ("_limit", "_pieces", "size")
+
+    def __init__(self, limit: int | None) -> None:
+        self.size = 0  # octets so far, as they are in the message
+        self._limit = limit
+        self._pieces: list[bytes] = []
+
+    @property
+    def over(self) -> bool:
+        return self._limit is not None and self.size > self._limit
+
+    def _keep(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self._pieces.append(piece)
+        if self.over:  # it will be refused
+            self._pieces.clear()
+
+    def content(self) -> bytes:
+        """The whole message; the reader keeps nothing of it."""
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+class DataReader(_Content):
     """Reads what follows 354 up to the final dot.
 
     Works on whole reads with `find` and `replace`, never line by line: that is what makes 20 MB
     of one-character lines as cheap as 20 MB of anything else.
     """
 
-    __slots__ = ("_at_start", "_held", "_limit", "_pieces", "size")
+    __slots__ = ("_at_start", "_held")
 
     def __init__(self, limit: int | None) -> None:
-        self.size = 0  # octets of content so far, dots undone
-        self._limit = limit
-        self._pieces: list[bytes] = []
+        super().__init__(limit)
         self._held = b""
         self._at_start = True
-
-    @property
-    def over(self) -> bool:
-        return self._limit is not None and self.size > self._limit
 
     def feed(self, data: bytes) -> bytes | None:
         """Takes octets; gives back what stands behind the final dot once it has come."""
@@ -63,33 +83,19 @@ class DataReader:
             piece = piece.replace(b"\r\n.", b"\r\n")
         if self._at_start:
             piece, self._at_start = piece[2:], False
-        self.size += len(piece)
-        self._pieces.append(piece)
-        if self._limit is not None and self.size > self._limit:
-            self._pieces.clear()  # it will be refused: count on, keep nothing
-
-    def content(self) -> bytes:
-        """The whole message; the reader keeps nothing of it."""
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)
+        self._keep(piece)
 
 
-class ChunkReader:
+class ChunkReader(_Content):
     """Collects the chunks of BDAT (RFC 3030 section 2): nothing in them is special."""
 
-    __slots__ = ("_limit", "_pieces", "chunk_size", "last", "remaining", "size")
+    __slots__ = ("chunk_size", "last", "remaining")
 
     def __init__(self, limit: int | None) -> None:
-        self.size = 0
+        super().__init__(limit)
         self.chunk_size = 0  # octets of the present chunk, and how many are still to come
         self.remaining = 0
         self.last = False
-        self._limit = limit
-        self._pieces: list[bytes] = []
-
-    @property
-    def over(self) -> bool:
-        return self._limit is not None and self.size > self._limit
 
     def begin(self, octets: int, last: bool) -> None:
         self.chunk_size = self.remaining = octets
@@ -99,16 +105,8 @@ class ChunkReader:
         """Takes octets; gives back what stands behind the chunk once it is whole."""
         piece, rest = data[: self.remaining], data[self.remaining :]
         self.remaining -= len(piece)
-        self.size += len(piece)
-        self._pieces.append(piece)
-        if self.over:
-            self._pieces.clear()
+        self._keep(piece)
         return None if self.remaining else rest
-
-    def content(self) -> bytes:
-        """All chunks, joined; the reader keeps nothing of them."""
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)
 
 
 def violations_in(raw: bytes, *, eight_bit: bool) -> list[str]:

@@ -109,14 +109,7 @@ def dispatch(session: Session, line: bytes) -> Event | None:
     )
     if session.input.octets and not session.in_group and verb != "STARTTLS":
         session.blame("pipelining")
-    obstacle = None
-    if (
-        command is None
-        or command.extension is not None
-        or profile.demanding
-        or session.phase not in command.phases
-    ):  # else there can be none
-        obstacle = _obstacle(session, verb, command)
+    obstacle = _obstacle(session, verb, command)
     if obstacle is None:
         return _HANDLERS[verb](session, argument)
     if verb == "BDAT" and "CHUNKING" in profile.extensions:
@@ -217,10 +210,7 @@ def take_turn(session: Session, turn: Turn) -> None:
 
 
 def _mail(session: Session, argument: bytes) -> Event | None:
-    address, text, spaced = grammar.path(argument, "MAIL", "FROM:")
-    parameters = _parameters(session, text, "MAIL") if text else {}
-    if spaced:
-        session.blame("space-in-path")
+    address, parameters = _path(session, argument, "MAIL", "FROM:")
     limit, declared = session.profile.max_size, parameters.get("SIZE")
     if declared and limit is not None and int(declared) > limit:
         raise Malformed(replies.TOO_BIG, "size-exceeded")  # RFC 1870 section 6.1
@@ -233,10 +223,7 @@ def _mail(session: Session, argument: bytes) -> Event | None:
 def _rcpt(session: Session, argument: bytes) -> Event | None:
     transaction = session.transaction
     assert transaction is not None
-    address, text, spaced = grammar.path(argument, "RCPT", "TO:")
-    parameters = _parameters(session, text, "RCPT") if text else {}
-    if spaced:
-        session.blame("space-in-path")
+    address, parameters = _path(session, argument, "RCPT", "TO:")
     if not address:
         raise Malformed(replies.BAD_RECIPIENT)
     if not address.isascii() and not transaction.utf8:
@@ -247,10 +234,15 @@ def _rcpt(session: Session, argument: bytes) -> Event | None:
     return Rcpt(address, parameters, transaction)
 
 
-def _parameters(session: Session, text: str, verb: str) -> Parameters:
+def _path(session: Session, argument: bytes, verb: str, keyword: str) -> tuple[str, Parameters]:
+    address, parameters, spaced = grammar.path(argument, verb, keyword)
+    if spaced:
+        session.blame("space-in-path")
+    if not parameters:
+        return address, {}
     # after HELO there are no extensions (RFC 5321 section 4.1.1.1)
     offered = session.profile.extensions if session.esmtp else frozenset[str]()
-    return grammar.parameters(text, verb, offered)
+    return address, grammar.parameters(parameters, verb, offered)
 
 
 def _data(session: Session, argument: bytes) -> Event | None:

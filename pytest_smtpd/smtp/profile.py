@@ -61,8 +61,6 @@ class Profile:
 
             self.mechanisms = auth.offered(settings.auth_mechanisms, settings.users)
         self.extensions = self._extensions(settings)
-        # Whether more than its phase decides about a command that every server has
-        self.demanding = self.require_tls or self.require_auth or not self.extensions
         self.pipelining = "PIPELINING" in self.extensions
         self.enhanced_codes = "ENHANCEDSTATUSCODES" in self.extensions
         self.banner = self._banner(settings.banner)

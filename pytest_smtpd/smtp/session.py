@@ -194,8 +194,7 @@ class Session:
         After a message LMTP wants a reply for each recipient: then `reply` is a sequence. AUTH
         goes on to its end first; a `reply` then replaces the last one, whatever the credentials.
         """
-        event, self._event = self._event, None
-        assert event is not None, "no event waits for a verdict"
+        event = self._take_event()
         if isinstance(event, Auth):
             assert self.login is not None
             assert reply is None or isinstance(reply, Reply)
