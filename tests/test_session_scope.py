@@ -316,6 +316,42 @@ def test_a_message_belongs_to_the_test_of_its_mail_command(project: pytest.Pytes
     run(project).assert_outcomes(passed=6)
 
 
+def test_a_quit_that_comes_late_is_no_session_of_the_next_test(project: pytest.Pytester) -> None:
+    write(
+        project,
+        test_late=SEND
+        + """
+    kept = []
+
+    def test_waits_for_its_mail_only(smtpd):
+        for _ in range(3):
+            client = Client(smtpd)
+            client.ehlo().deliver()
+            kept.append((client, smtpd.messages[-1].session))
+        kept[0][0].begin()
+
+    @pytest.mark.parametrize("quit", ["QUIT", "quit"])
+    def test_counts_its_sessions(smtpd, quit):
+        client, session = kept.pop()
+        client.say(quit)
+        client.close()
+        assert session.wait_closed() and session.ended_by == "quit"
+        send(smtpd)
+        assert [len(session.messages) for session in smtpd.sessions] == [1]
+
+    def test_but_what_goes_on_is_one(smtpd):
+        client, before = kept.pop()
+        client.send("QUIT\\r\\n")  # a line of its message
+        send(smtpd)  # when that is through the line has been read
+        assert client.say(".").startswith("250")
+        assert len(smtpd.sessions) == 2 and before not in smtpd.sessions
+        assert [message.raw for message in smtpd.strays] == [b"QUIT\\r\\n"]
+        client.close()
+""",
+    )
+    run(project).assert_outcomes(passed=4)
+
+
 def test_what_waits_in_one_test_does_not_disturb_the_next(project: pytest.Pytester) -> None:
     write(
         project,

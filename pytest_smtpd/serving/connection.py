@@ -91,7 +91,7 @@ class Connection:
             self._mind_reading()
         if self._closing:
             return
-        if self._epoch != self.state.epoch and not (self._task or self.session.backlog):
+        if self._epoch != self.state.epoch and self._goes_on(data):
             self._renew_record()
         self.session.receive(data)
         self._pump()
@@ -100,6 +100,16 @@ class Connection:
             self._heard = monotonic()
         if self.state.timeout != self._service.timeout:
             self._service.watch_silence()
+
+    def _goes_on(self, data: bytes) -> bool:
+        """Whether these octets begin something in a test that the connection has lived to see.
+
+        A QUIT does not. A test is over when its mail is there, before a client in another thread
+        has said it, and the next test would count one session more, or not, as chance will have it.
+        """
+        if self._task or self.session.backlog:
+            return False
+        return self.session.content_octets is not None or data.upper() != b"QUIT\r\n"
 
     def _renew_record(self) -> None:
         """A connection that outlives its test is another session for the next one."""
