@@ -166,16 +166,6 @@ def cpu_seconds(pid: int) -> float | None:
     return float(times.user + times.system)
 
 
-def ended_children_cpu() -> float | None:
-    """Seconds of processor time of the children that have ended; `None` where nobody can tell."""
-    try:
-        resource: Any = importlib.import_module("resource")
-    except ImportError:
-        return None
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return float(used.ru_utime + used.ru_stime)
-
-
 class Memory(NamedTuple):
     """Resident memory in octets; the peak is `None` where the system does not tell it."""
 

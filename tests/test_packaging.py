@@ -131,6 +131,8 @@ def test_a_run_without_the_fixture_loads_no_server(
             assert "pytest_smtpd.plugin" in sys.modules
             heavy = {"asyncio", "ssl", "email_validator", "trustme", "jinja2"}
             assert not heavy & set(sys.modules)
+            ours = {name for name in sys.modules if name.startswith("pytest_smtpd.plugin.")}
+            assert ours == {"pytest_smtpd.plugin.fixtures", "pytest_smtpd.plugin.settings"}
             assert "pytest_smtpd.server" not in sys.modules
         """
     )

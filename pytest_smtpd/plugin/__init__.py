@@ -1,27 +1,19 @@
-"""The pytest side: hooks and fixtures, gathered from the rooms of this folder.
+"""The pytest side: its hooks and fixtures. The only place that imports pytest.
 
-The only place that imports pytest, and loaded at every start of it: all that needs a server is
-imported by the first fixture that needs one.
+It is loaded at every start of pytest, and pytest reads the modules of a plugin slowly: here stands
+what a run without any server needs, and the rest is imported by the first who needs it.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from .. import clock  # while time is real
 from ..options import OPTIONS
-from .collection import (
-    pytest_collection_modifyitems,
-    pytest_runtest_teardown,
-    pytest_testnodedown,
-)
 from .fixtures import *  # those of installed frameworks too
-from .reporting import (
-    begin_report,
-    pytest_runtest_makereport,
-    pytest_sessionfinish,
-    pytest_terminal_summary,
-)
+from .fixtures import asked, seen_servers, session_server, uses
 from .settings import (
     base_options,
     environment_lines,
@@ -30,6 +22,7 @@ from .settings import (
     pytest_load_initial_conftests,
     read_environment,
     read_options,
+    saves_mail,
     scope,
 )
 
@@ -47,4 +40,50 @@ def pytest_configure(config: pytest.Config) -> None:
         from .guarding import Guard
 
         config.pluginmanager.register(Guard(), "smtpd-guard")
-    begin_report(config)
+    if saves_mail(config):
+        from . import reporting
+
+        reporting.begin(config)
+        config.pluginmanager.register(reporting, "smtpd-report")
+
+
+@pytest.hookimpl(trylast=True)  # what others have deselected does not matter
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if any(uses(item, "smtpd") for item in items):
+        from .rivals import refuse_rivals
+
+        refuse_rivals(config, items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    # Raised in a worker of xdist, it would look like a crash
+    text = getattr(node, "workeroutput", {}).get("smtpd_usage_error")
+    if text is not None:
+        raise pytest.UsageError(text)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Any:
+    # Last of all: where warnings are errors, it is an error of this test and of no other
+    __tracebackhide__ = True
+    result = yield
+    in_vain = not uses(item, "smtpd") and asked not in item.stash
+    if in_vain and any(mark.name == "smtpd" for mark in item.own_markers):
+        item.warn(
+            pytest.PytestWarning(
+                f"{item.nodeid} has a marker smtpd and uses no fixture smtpd: no effect; "
+                "name smtpd among its arguments, or take the marker off"
+            )
+        )
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    report = yield
+    if seen_servers in item.stash or session_server in item.config.stash or saves_mail(item.config):
+        from .reporting import complete
+
+        complete(item, report)
+    return report

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .settings import fail
+from .markers import fail
 
 
 class Guard:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .collection import uses
-from .settings import fail
+from .fixtures import seen_servers, session_server, uses
+from .markers import fail
 
 if TYPE_CHECKING:
     from ..server import Server
     from ..transcript import Seen
 
-session_server = pytest.StashKey["Server"]()
-seen_servers = pytest.StashKey[list["Seen"]]()  # the servers of a test
 _phases = pytest.StashKey[Any]()  # of a test so far: report.collect.Phases
 _unwritten = pytest.StashKey[str]()  # why there is no report
 
@@ -53,9 +51,8 @@ def judge(*servers: Server) -> None:
         fail("\n".join([*lines, "to let some pass, name their codes in ignore=[...]"]))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    report = yield
+def complete(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Adds the section of a test that has failed; writes its mail when it is over."""
     seen = seen_by(item)
     _note_phase(item, report)
     if report.failed and any(each.started for each in seen):
@@ -67,7 +64,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         for each in seen:
             each.server._others.clear()
         item.stash[seen_servers] = []
-    return report
 
 
 def _add_section(report: pytest.TestReport, text: str) -> None:
@@ -86,7 +82,7 @@ def _folder(config: pytest.Config, option: str) -> Path | None:
     return config.rootpath / value if value and not config.option.collectonly else None
 
 
-def begin_report(config: pytest.Config) -> None:
+def begin(config: pytest.Config) -> None:
     """Wants folders that can be written, before a test has run: else a usage error."""
     if hasattr(config, "workerinput"):
         return

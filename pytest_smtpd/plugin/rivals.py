@@ -1,14 +1,13 @@
-"""Who asks for `smtpd`: whose fixture of that name a test would get, and a marker in vain."""
+"""Another plugin's fixture `smtpd`, which a test would get in place of ours: a usage error."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from .fixtures import uses
 
-@pytest.hookimpl(trylast=True)  # what others have deselected does not matter
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+
+def refuse_rivals(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         rival = _rival(config, item) if uses(item, "smtpd") else None
         if rival is None:
@@ -22,37 +21,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.workeroutput["smtpd_usage_error"] = text  # type: ignore[attr-defined]
         items.clear()
         return
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    # Raised in a worker of xdist, it would look like a crash
-    text = getattr(node, "workeroutput", {}).get("smtpd_usage_error")
-    if text is not None:
-        raise pytest.UsageError(text)
-
-
-asked = pytest.StashKey[bool]()  # the test has asked for `smtpd`, if only while it ran
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Any:
-    # Last of all: where warnings are errors, it is an error of this test and of no other
-    __tracebackhide__ = True
-    result = yield
-    in_vain = not uses(item, "smtpd") and asked not in item.stash
-    if in_vain and any(mark.name == "smtpd" for mark in item.own_markers):
-        item.warn(
-            pytest.PytestWarning(
-                f"{item.nodeid} has a marker smtpd and uses no fixture smtpd: no effect; "
-                "name smtpd among its arguments, or take the marker off"
-            )
-        )
-    return result
-
-
-def uses(item: pytest.Item, fixture: str) -> bool:
-    return fixture in getattr(item, "fixturenames", ())
 
 
 def _rival(config: pytest.Config, item: pytest.Item) -> str | None:

@@ -1,0 +1,211 @@
+"""What the fixtures do: servers are started as a test wants them, lent to it, and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any
+
+import pytest
+
+from ..options import Options, merge
+from ..server import Server
+from .fixtures import asked, session_server
+from .markers import (
+    checked_markers,
+    checked_options,
+    fail,
+    fail_at_marker,
+    marker_options,
+    place,
+)
+from .reporting import judge, remember
+from .settings import base_options, environment_lines, port_of_several, scope
+
+
+def for_test(request: pytest.FixtureRequest, given_options: object) -> Iterator[Server]:
+    """For `smtpd`: a server of the test's own, or the session's as it wants it."""
+    __tracebackhide__ = True
+    config = request.config
+    request.node.stash[asked] = True
+    options = _visible_options(request, given_options)
+    given = marker_options(request.node)
+    options = checked_markers(request.node, given, options)
+    _check_pairs(request.node, options)
+    if scope(config) == "session":
+        for name in ("host", "port", "unix_socket"):
+            if name in given:
+                _refuse_address(request.node, name, given[name])
+        yield from _borrowed(request, options)
+        return
+    server = _start(request.node, options, "smtpd")
+    try:
+        with _exported(config, server):
+            yield server
+    finally:
+        server.stop()
+    judge(server)
+
+
+def _visible_options(request: pytest.FixtureRequest, given: object) -> Options:
+    """What the override of `smtpd_options` says that a test sees."""
+    fixture = request._get_active_fixturedef("smtpd_options").func
+    base = request.config.stash[base_options]
+    return checked_options(request._pyfuncitem, given, base, fixture)
+
+
+def _exported(config: pytest.Config, server: Server) -> AbstractContextManager[None]:
+    """Ini `smtpd_env`: the environment while the server is live."""
+    lines = config.stash[environment_lines]
+    if not lines:
+        return nullcontext()
+    from ..environment import exported
+
+    return exported(lines, server)
+
+
+def _borrowed(request: pytest.FixtureRequest, options: Options) -> Iterator[Server]:
+    """The session's server for one test, and afterwards as it was."""
+    server: Server = request.getfixturevalue("smtpd_session")
+    usual, address = server.config, server.address
+    for name in ("host", "port", "unix_socket"):
+        if getattr(options, name) != getattr(usual, name):
+            _refuse_address(request.node, name, getattr(options, name))
+    seen = remember(request.node, "smtpd", server)
+    text = None
+    try:
+        server._begin_test(options, request.node.nodeid)
+    except (ValueError, RuntimeError, OSError) as error:
+        text = str(error)
+    if text is not None:
+        fail_at_marker(request.node, text)
+    try:
+        with _exported(request.config, server):
+            yield server
+    finally:
+        try:
+            server._end_test()
+            judge(server)
+        finally:
+            seen.keep()
+            server._begin_test(usual, "", address)
+
+
+def _refuse_address(item: pytest.Item, name: str, value: object) -> None:
+    fail_at_marker(
+        item,
+        f"smtpd option {name!r}: {value!r} is not allowed with smtpd_scope = session: the server "
+        "keeps its address for the whole run; smtpd_factory makes one with another",
+    )
+
+
+def for_run(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """For `smtpd_session`."""
+    item = request._pyfuncitem
+    options = request.config.stash[base_options]
+    found = _root_options(request)
+    if found is not None:
+        options = checked_options(item, found.execute(request), options, found.func)
+    _check_pairs(item, options)
+    server = _started(item, _server(options, item))
+    try:
+        with _exported(request.config, server):
+            request.config.stash[session_server] = server
+            yield server
+    finally:
+        server.stop()
+
+
+def as_many_as_wanted(
+    request: pytest.FixtureRequest, given_options: object
+) -> Iterator[Callable[..., Server]]:
+    """For `smtpd_factory`."""
+    base = _visible_options(request, given_options)
+    made: list[Server] = []
+
+    def make(**options: Any) -> Server:
+        __tracebackhide__ = True
+        server = _server(merge(options, base), request.node)
+        server._use_seed(request.node.nodeid)
+        made.append(server.start())
+        stack.callback(server.stop)
+        remember(request.node, "smtpd_factory", server)
+        return server
+
+    with ExitStack() as stack:  # each is stopped, whatever the stop of another one raises
+        yield make
+    judge(*made)
+
+
+def _root_options(request: pytest.FixtureRequest) -> Any:
+    """The fixture `smtpd_options` of the outermost conftest, whichever test asked first."""
+    found = _root_definition(request)
+    if found is not None and found.scope != "session":
+        fail(
+            f"smtpd_options has the scope {found.scope!r}: smtpd_session, which lives for the "
+            'whole run, wants @pytest.fixture(scope="session")\n'
+            + place(request._pyfuncitem, found.func)
+        )
+    return found
+
+
+def _root_definition(request: pytest.FixtureRequest) -> Any:
+    found: Any = None
+    for node in request._pyfuncitem.listchain():
+        if isinstance(node, pytest.File):
+            break
+        # before pytest 8.1 a node is asked for by its id
+        asked_by: Any = node if pytest.version_tuple >= (8, 1) else node.nodeid
+        for found in request._fixturemanager.getfixturedefs("smtpd_options", asked_by) or ():
+            if found.func.__code__.co_filename.endswith("conftest.py"):
+                return found
+    return found
+
+
+def _server(options: Options, item: pytest.Item) -> Server:
+    __tracebackhide__ = True
+    if options.port and hasattr(item.config, "workerinput"):
+        fail_at_marker(item, port_of_several(options.port))
+    return Server._with(options)
+
+
+def _check_pairs(item: pytest.Item, options: Options) -> None:
+    try:
+        options.check_pairs()
+    except ValueError as error:
+        text = str(error)
+    else:
+        return
+    fail_at_marker(item, text)
+
+
+def _start(item: pytest.Item, options: Options, name: str) -> Server:
+    server = _server(options, item)
+    server._use_seed(item.nodeid)
+    remember(item, name, server)
+    return _started(item, server)
+
+
+def _started(item: pytest.Item, server: Server) -> Server:
+    try:
+        return server.start()
+    except OSError as error:  # a bad address
+        text = error.strerror or str(error)
+    except (RuntimeError, ValueError) as error:  # no trustme, a bad file
+        text = str(error)
+    fail_at_marker(item, text)
+
+
+def to_django(server: Server) -> Iterator[Server]:
+    """For `smtpd_django`."""
+    from ..frameworks.django_settings import pointed_at
+
+    with ExitStack() as stack:
+        text = None
+        try:
+            stack.enter_context(pointed_at(server))
+        except ValueError as error:
+            text = str(error)
+        if text is not None:
+            fail(f"smtpd_django: {text}")
+        yield server
