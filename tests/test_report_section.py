@@ -323,3 +323,76 @@ def test_logging_has_it_at_debug_only(pytester: pytest.Pytester) -> None:
     result = run(pytester)
     result.assert_outcomes(passed=2, failed=1)
     assert "Captured log" not in lines(result)
+
+
+def test_a_failed_comparison_with_nothing_lists_all_there_is(pytester: pytest.Pytester) -> None:
+    write(
+        pytester,
+        test_nothing=SEND
+        + """
+    def test_messages(smtpd):
+        send(smtpd)
+        send(smtpd, "bob@example.com")
+        assert smtpd.messages == []
+
+    def test_problems(smtpd):
+        send(smtpd)
+        assert smtpd.messages[0].problems() == []
+
+    def test_violations(smtpd):
+        with Client(smtpd) as client:
+            client.say("FOO")
+            client.say("EHLO client.example.net")
+            client.say("DATA")
+        assert smtpd.sessions[0].wait_closed()
+        assert smtpd.sessions[0].violations == []
+
+    def test_one(smtpd):
+        with Client(smtpd) as client:
+            client.say("FOO")
+            client.say("QUIT")
+        assert smtpd.sessions[0].violations == []
+
+    def test_others(smtpd):
+        assert [1, 2] == []
+
+    def test_other_comparisons(smtpd):
+        send(smtpd)
+        assert smtpd.messages == [1]
+""",
+    )
+    result = run(pytester)
+    result.assert_outcomes(failed=6)
+    result.stdout.fnmatch_lines(
+        [
+            "E * assert 2 messages == []",
+            "E * [[]0[]] * ann@example.com -> bob@example.net *'hi'",
+            "E * [[]1[]] * bob@example.com -> bob@example.net *'hi'",
+            "E * assert [0-9] problems == []",
+            "E * missing-date: there is no Date header (RFC 5322 3.6.1)",
+            "E * missing-message-id: *",
+            "E * assert 3 violations == []",
+            "E * unknown-command: *",
+            "E * bad-sequence: *",
+            "E * no-quit: *",
+            "E * assert 1 violation == []",
+            "E * Left contains 2 more items, first extra item: 1",
+        ]
+    )
+
+
+def test_where_no_server_is_loaded_comparisons_are_pytest_s_own(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_before():
+            assert [1, 2] == []
+
+        def test_after():
+            assert not [name for name in sys.modules if name.endswith("plugin.comparing")]
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["E * Left contains 2 more items, first extra item: 1"])

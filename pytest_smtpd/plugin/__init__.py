@@ -6,6 +6,7 @@ what a run without any server needs, and the rest is imported by the first who n
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from .settings import (
     saves_mail,
     scope,
 )
+
+_SERVER = f"{clock.__package__}.server"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -87,3 +90,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
         complete(item, report)
     return report
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    # Where a server is not even loaded, nothing of ours is compared
+    if op != "==" or not isinstance(right, list) or right or _SERVER not in sys.modules:
+        return None
+    from .comparing import listed
+
+    return listed(left)
