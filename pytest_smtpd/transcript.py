@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from .mail.mailbox import Mailbox
 
 if TYPE_CHECKING:
+    from .faults import Fault
     from .record import Mask, SessionRecord
     from .server import Server
 
 MAX_LINES = 60  # of a transcript; a longer one is shortened in the middle
 MAX_WIDTH = 400  # characters of a line, likewise
 MAX_SESSIONS = 10  # of a server
+MAX_FAULTS = 10  # likewise
 
 
 class Seen:
@@ -28,10 +31,12 @@ class Seen:
         self._mask: Mask | None = None
         self._where: str | None = None
         self._chance: str | None = None
+        self._faults: list[str] | None = None
 
     def keep(self) -> None:
         """The server forgets all this now."""
         self._where, self._chance = self.where, _seed(self.server)
+        self._faults = self.faults
         self._mask = self.server._state.mask
         self.messages, self.strays = _copy(self.messages), _copy(self.strays)
         self.sessions = list(self.sessions)
@@ -57,6 +62,13 @@ class Seen:
         chance = _seed(self.server) if self._chance is None else self._chance
         return f"{self.name} at {self.where}{chance}"
 
+    @property
+    def faults(self) -> list[str]:
+        """How often each has acted: one that never has may be why the test fails."""
+        if self._faults is not None:
+            return self._faults
+        return [_fault(each, self.server.hits(each)) for each in self.server.faults]
+
 
 def _copy(box: Mailbox) -> Mailbox:
     copy = Mailbox(box._name)
@@ -71,7 +83,7 @@ def section(servers: Sequence[Seen]) -> str:
 
 
 def _server(seen: Seen) -> str:
-    lines = [seen.head]
+    lines = [seen.head, *shortened(seen.faults, MAX_FAULTS)]
     lines += shortened(repr(seen.messages).splitlines(), MAX_LINES // 3)
     if seen.strays:
         lines += shortened(repr(seen.strays).splitlines(), MAX_LINES // 3)
@@ -90,6 +102,16 @@ def _server(seen: Seen) -> str:
 def _seed(server: Server) -> str:
     chance = any(fault.probability < 1 for fault in server.faults)
     return f", seed={server._seed!r}" if chance else ""
+
+
+def _fault(fault: Fault, hits: int) -> str:
+    given = [
+        f"{field.name}={value!r}"
+        for field in fields(fault)
+        if field.init and (value := getattr(fault, field.name)) != field.default
+    ]
+    times = {0: "not acted", 1: "acted once"}.get(hits, f"acted {hits} times")
+    return f"{type(fault).__name__}({', '.join(given)}) has {times}"
 
 
 def _cut(line: str) -> str:

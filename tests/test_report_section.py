@@ -396,3 +396,36 @@ def test_where_no_server_is_loaded_comparisons_are_pytest_s_own(pytester: pytest
     result = run(pytester)
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["E * Left contains 2 more items, first extra item: 1"])
+
+
+@pytest.mark.parametrize("scope", ["function", "session"])
+def test_how_often_faults_have_acted(pytester: pytest.Pytester, scope: str) -> None:
+    write(
+        pytester,
+        test_faults=SEND
+        + """
+    from pytest_smtpd.faults import Answer, Delay, Hold
+
+    later = Answer("451 Later", on="mail", times=2)
+
+    @pytest.mark.smtpd(faults=[later, Hold(on="quit", match=None), Delay(0, on="noop")])
+    def test_retry(smtpd):
+        with Client(smtpd) as client:
+            client.ehlo()
+            for command in ("MAIL FROM:<ann@example.com>", "NOOP", "MAIL FROM:<ann@example.com>"):
+                client.say(command)
+        assert False
+
+    def test_none(smtpd):
+        assert False
+""",
+    )
+    result = run(pytester, f"--smtpd-scope={scope}")
+    result.assert_outcomes(failed=2)
+    said = result.stdout.str()
+    assert section(said, "test_retry").splitlines()[1:4] == [
+        "Answer(on='mail', times=2, reply='451 Later') has acted 2 times",
+        "Hold(on='quit') has not acted",
+        "Delay(on='noop', seconds=0) has acted once",
+    ]
+    assert section(said, "test_none").splitlines()[1] == "<Mailbox messages: empty>"
