@@ -116,9 +116,7 @@ class _Frozen:
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         __tracebackhide__ = True
-        if name not in OPTIONS:
-            raise AttributeError(str(unknown(name)))
-        raise AttributeError(f"Options are frozen: Server.configure({name}=...) makes new ones")
+        raise AttributeError(f"Options are frozen: {how_to_set(name)}")
 
     def __delattr__(self, name: str) -> NoReturn:
         __tracebackhide__ = True
@@ -363,24 +361,38 @@ def unknown(name: str, others: Iterable[str] = ()) -> TypeError:
     """The error for an option that does not exist, with the nearest that does, or of `others`."""
     from .patterns import nearest
 
-    meant = (
-        nearest(_ELSEWHERE.get(name, name), [*OPTIONS, *others])
-        or "; the page 'Options' of the docs lists them"
+    meant = ELSEWHERE.get(name)
+    hint = (
+        nearest(name, [*OPTIONS, *others])
+        if meant is None
+        else meant and f" (did you mean {meant}?)"
     )
-    return TypeError(f"unknown smtpd option {name!r}{meant}")
+    return TypeError(f"unknown smtpd option {name!r}{hint or '; pytest --markers lists them'}")
+
+
+def how_to_set(name: str) -> str:
+    """What to do in place of an assignment to this option."""
+    if name not in OPTIONS:
+        return str(unknown(name))
+    if OPTIONS[name].live:
+        return f"set {name!r} by Server.configure({name}=...)"
+    return f"set {name!r} in the marker or in Server({name}=...), before the server runs"
 
 
 # What other servers for tests call it
-_ELSEWHERE = {
-    "auth_require_tls": "auth_requires_tls",
-    "enforce_auth": "require_auth",
-    "login_password": "users",
-    "login_username": "users",
-    "ssl_cert_files": "certificate",
-    "ssl_certificate_files": "certificate",
-    "use_ssl": "tls",
-    "use_starttls": "tls",
-    "use_tls": "tls",
+ELSEWHERE = {
+    "auth_require_tls": "auth_requires_tls=True with tls='starttls'",
+    "enforce_auth": "require_auth=True with users={'user': 'password'}",
+    "login_password": "users={'user': 'password'}",
+    "login_username": "users={'user': 'password'}",
+    "ready_timeout": "",  # nothing to wait for
+    "ssl": "tls='implicit'",
+    "ssl_cert_files": "certificate=(certificate, key)",
+    "ssl_certificate_files": "certificate=(certificate, key)",
+    "starttls": "tls='starttls'",
+    "use_ssl": "tls='implicit'",
+    "use_starttls": "tls='starttls'",
+    "use_tls": "tls='implicit'",
 }
 
 # aiosmtpd and smtpdfix know the greeting's name by this one

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .clock import monotonic
 from .faults import Fault
 from .mail.mailbox import Mailbox
-from .options import OPTIONS, Options, merge
+from .options import ELSEWHERE, OPTIONS, Options, how_to_set, merge
 from .policy.callbacks import Callbacks
 from .record import SessionRecord
 from .serving.listen import identity, listen, listen_unix
@@ -80,6 +80,13 @@ class Server:
         # That mail may have gone to by mistake, and how much had come there before
         self._others: list[tuple[Server, int]] = []
         self._given_addresses: set[str] = set()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        __tracebackhide__ = True
+        # The list of faults can be replaced; what else is assigned would be ignored without a word
+        if name != "faults" and (name in OPTIONS or name in ELSEWHERE):
+            raise AttributeError(f"options are no attributes of a server: {how_to_set(name)}")
+        super().__setattr__(name, value)
 
     # ---- life
 

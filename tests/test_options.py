@@ -81,11 +81,35 @@ def test_each_option_says_what_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("elsewhere", "here"),
-    [("use_starttls", "tls"), ("login_password", "users"), ("enforce_auth", "require_auth")],
+    [
+        ("use_starttls", "tls='starttls'"),
+        ("starttls", "tls='starttls'"),
+        ("login_password", "users={'user': 'password'}"),
+        ("enforce_auth", "require_auth=True with users={'user': 'password'}"),
+    ],
 )
 def test_a_name_that_other_servers_use_leads_to_ours(elsewhere: str, here: str) -> None:
-    with pytest.raises(TypeError, match=re.escape(f"{elsewhere!r} (did you mean {here!r}?)")):
+    with pytest.raises(TypeError, match=re.escape(f"{elsewhere!r} (did you mean {here}?)")):
         Server(**{elsewhere: True})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("max_size", "set 'max_size' by Server.configure(max_size=...)"),
+        ("port", "set 'port' in the marker or in Server(port=...), before the server runs"),
+        ("tls", "set 'tls' in the marker or in Server(tls=...), before the server runs"),
+        ("use_ssl", "unknown smtpd option 'use_ssl' (did you mean tls='implicit'?)"),
+    ],
+)
+def test_an_option_cannot_be_assigned(name: str, text: str) -> None:
+    server = Server()
+    with pytest.raises(AttributeError, match=f"of a server: {re.escape(text)}$"):
+        setattr(server, name, None)
+    with pytest.raises(AttributeError, match=f"^Options are frozen: {re.escape(text)}$"):
+        setattr(server.config, name, None)
+    assert server.config == Options()
+    server.note = "what is no option may be"  # type: ignore[attr-defined]
 
 
 def test_an_unknown_name_says_the_nearest() -> None:
@@ -96,7 +120,9 @@ def test_an_unknown_name_says_the_nearest() -> None:
 
 
 def test_a_name_like_no_other_has_no_suggestion() -> None:
-    with pytest.raises(TypeError, match=r"^unknown smtpd option 'qqqq'; the page 'Options' "):
+    with pytest.raises(
+        TypeError, match=r"^unknown smtpd option 'qqqq'; pytest --markers lists them$"
+    ):
         Server(qqqq=1)
 
 

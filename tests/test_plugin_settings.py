@@ -258,7 +258,7 @@ def test_a_wrong_value_is_a_usage_error(
         ),
         ("smtpd_faults = x", (), "ini smtpd_faults: smtpd option 'faults' has no text form"),
         ("", ("--smtpd-deliver=x",), "--smtpd-deliver: smtpd option 'deliver' has no text form"),
-        ("smtpd_qqqq = x", (), "ini smtpd_qqqq: unknown smtpd option 'qqqq'; the page 'Options'"),
+        ("smtpd_qqqq = x", (), "ini smtpd_qqqq: unknown smtpd option 'qqqq'; pytest --markers"),
         (
             "smtpd_save = x",
             (),
