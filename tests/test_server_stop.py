@@ -160,14 +160,17 @@ def test_without_disconnecting_and_without_sessions() -> None:
 def test_from_a_callback(option: str, disconnect: bool) -> None:
     before = threads()
     durations: list[float] = []
+    sent = threading.Event()
 
     def stop(asked: object) -> None:
+        assert sent.wait(LIMIT)
         durations.append(took(lambda: server.stop(disconnect=disconnect)))
 
     server = Server(**{option: stop}).start()
     with Client(server, greeting=False) as client:
         client.send("EHLO me\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n")
         client.send(f"{TEXT}.\r\nQUIT\r\n")
+        sent.set()
         last = client.rest().splitlines()[-1]
     assert last[:3] == (b"421" if disconnect else b"221")
     assert server.stopped.wait(LIMIT)
