@@ -50,7 +50,9 @@ class Fault:
     `on` is a stage, one of `STAGES`; it has no default. `times` is after how many hits the fault is
     spent (default: never), `skip` how many chances it lets pass first. `match` narrows it to a
     pattern as in `reject_*`: on ``"connect"`` of the client's IP address, on ``"helo"`` of the name
-    it gives, on ``"mail"`` and ``"rcpt"`` of the address, on ``"message"`` of any recipient. `per`
+    it gives, on ``"mail"`` and ``"rcpt"`` of the address, on ``"message"`` of any recipient. A
+    callable is asked in a thread of its own, as callbacks are; that of `Throttle` and of
+    ``Drop(after=...)`` in the one that serves: it has to be quick. `per`
     says what `times` and `skip` count by: ``"server"``, ``"session"``, or ``"recipient"`` (on
     ``"rcpt"`` and ``"message"``). `probability`, from 0 to 1, rolls the dice of the server's `seed`
     for each chance.
@@ -252,6 +254,8 @@ class Throttle(Fault):
             )
         super().__post_init__()
         _check_amount("Throttle", "octets_per_second", self.octets_per_second, least=1)
+        if self.octets_per_second == float("inf"):
+            raise ValueError("Throttle(octets_per_second=inf): it slows nothing down; leave it out")
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,7 +318,7 @@ class _Gate:
                 remaining = end - monotonic()
                 if remaining <= 0:
                     return False
-                self._changed.wait(remaining)
+                self._changed.wait(min(remaining, threading.TIMEOUT_MAX))
             return True
 
     def release(self) -> None:

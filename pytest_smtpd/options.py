@@ -111,8 +111,7 @@ class _Frozen:
         for name, value in given.items():
             if name not in OPTIONS:
                 raise unknown(name)
-            if value is not OPTIONS[name].default:
-                self.__dict__[name] = _checked(OPTIONS[name], value)
+            _put(self.__dict__, name, value)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         __tracebackhide__ = True
@@ -347,6 +346,17 @@ class Options(_Frozen):
                 )
 
 
+def _put(values: dict[str, object], name: str, value: object) -> None:
+    """Keeps a value, if it is allowed and not the default."""
+    __tracebackhide__ = True
+    default = OPTIONS[name].default
+    if value is not default:
+        value = _checked(OPTIONS[name], value)
+        # None is no value's equal, and a callable must not be asked
+        if default is None or value != default:
+            values[name] = value
+
+
 def _checked(option: Option, value: object) -> object:
     __tracebackhide__ = True
     try:
@@ -361,12 +371,12 @@ def unknown(name: str, others: Iterable[str] = ()) -> TypeError:
     """The error for an option that does not exist, with the nearest that does, or of `others`."""
     from .patterns import nearest
 
-    meant = ELSEWHERE.get(name)
-    hint = (
-        nearest(name, [*OPTIONS, *others])
-        if meant is None
-        else meant and f" (did you mean {meant}?)"
-    )
+    if name not in ELSEWHERE:
+        hint = nearest(name, [*OPTIONS, *others])
+    elif ELSEWHERE[name]:
+        hint = f" (did you mean {ELSEWHERE[name]}?)"
+    else:
+        hint = ""
     return TypeError(f"unknown smtpd option {name!r}{hint or '; pytest --markers lists them'}")
 
 
@@ -423,8 +433,7 @@ def merge(
         values.pop(name, None)
         if value is None and (restore or not OPTIONS[name].no_limit):
             continue
-        if value is not OPTIONS[name].default:
-            values[name] = _checked(OPTIONS[name], value)
+        _put(values, name, value)
     result.__dict__.update(values)
     return result
 

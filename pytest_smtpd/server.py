@@ -17,7 +17,6 @@ from .clock import monotonic
 from .faults import Fault
 from .mail.mailbox import Mailbox
 from .options import ELSEWHERE, OPTIONS, Options, how_to_set, merge
-from .policy.callbacks import Callbacks
 from .record import SessionRecord
 from .serving.listen import identity, listen, listen_unix
 from .serving.service import Service
@@ -107,18 +106,18 @@ class Server:
                     f"this smtpd is already listening on {self.url}; stop() it first, "
                     "or make another Server"
                 )
+            for each in self._draining:  # another thread may be about to stop it
+                each.closed.wait(STOP_TIMEOUT)
             context = self._tls().server_context if self._config.tls else None
             listeners = self._listen()
+            service = Service(self._state, listeners, context)
             try:
-                if not self._draining:
-                    self._state.callbacks = Callbacks()
-                self._service = Service(self._state, listeners, context)
-                self._service.start()
-            except BaseException:
-                self._service = None
-                for listener in listeners:
-                    listener.close()
+                service.start()
+            except BaseException:  # no thread can be had
+                service.abandon()
+                self._remove_socket()
                 raise
+            self._service = service
             self._pid = os.getpid()
             self.stopped.clear()
             _running.add(self)
@@ -164,21 +163,20 @@ class Server:
             if service is not None:
                 service.stop(deadline, disconnect=disconnect)
                 self._draining.append(service)
-            ending = [each for each in self._draining if each.alive]
-        if not disconnect:
-            if service is not None:
-                service.closed.wait(max(0.0, deadline - monotonic()))
-        else:
-            for each in ending:
-                if each is not service:
-                    each.stop(deadline, disconnect=True)
-            for each in ending:
-                each.join(deadline)
-            self._state.callbacks.close(deadline)
-            self._draining = []
-        self._remove_socket()
-        _running.discard(self)
-        self.stopped.set()
+            ending = self._draining[:] if disconnect else []
+        if service is not None and not disconnect:
+            service.closed.wait(max(0.0, deadline - monotonic()))
+        for each in ending:
+            if each is not service:
+                each.stop(deadline, disconnect=True)
+        for each in ending:
+            each.join(deadline)
+        with self._lock:
+            self._draining = [each for each in self._draining if each not in ending]
+            if self._service is None:  # or another thread has started it meanwhile
+                self._remove_socket()
+                _running.discard(self)
+                self.stopped.set()
         self._show_raised()
 
     def _remove_socket(self) -> None:
@@ -430,7 +428,8 @@ class Server:
     ) -> None:
         """Empty mailbox, fresh sessions, these options; on the same address, or back at `address`.
 
-        Raises as `configure` and `start` do; then nothing has changed.
+        Raises `ValueError` as `configure` does, and then nothing has changed; or as `start` does,
+        and then the server is stopped, with these options.
         """
         config.check_pairs()
         moved = address is not None and address != self._address

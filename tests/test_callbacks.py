@@ -7,13 +7,14 @@ import contextlib
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import pytest
 
 from client import LIMIT, TEXT, Client, in_thread, threads
 from pytest_smtpd import CallbackWarning, Message, Reject, Reply, Server
+from pytest_smtpd.faults import Answer, Fault, Raw
 
 MAIL = "MAIL FROM:<ann@example.com>"
 DENIED = "553 5.7.1 Requested action not taken: mailbox name not allowed"
@@ -562,3 +563,134 @@ def test_a_callback_that_outlives_the_server_says_nothing_more(returns_coroutine
         for thread in threads() - before:
             thread.join(LIMIT)
     assert not caught
+
+
+# A coroutine is cancelled when the server goes: what it raises then is of no more interest
+@pytest.mark.parametrize(
+    ("goes", "asynchronous"), [("client", False), ("client", True), ("server", False)]
+)
+def test_what_one_raises_when_nobody_is_to_be_answered_is_shown(
+    goes: str, asynchronous: bool
+) -> None:
+    asked, go_on, over = threading.Event(), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        asked.set()
+        assert go_on.wait(LIMIT)
+
+    def fail() -> NoReturn:
+        over.set()
+        raise AssertionError("seen too late")
+
+    def validate(address: str) -> NoReturn:
+        wait()
+        fail()
+
+    async def validate_async(address: str) -> NoReturn:
+        await asyncio.to_thread(wait)
+        fail()
+
+    server = Server(validate_sender=validate_async if asynchronous else validate).start()
+    with Client(server) as client:
+        client.ehlo().send(f"{MAIL}\r\n")
+        assert asked.wait(LIMIT)
+        if goes == "client":
+            client.reset()
+            assert server.sessions[0].wait_closed(LIMIT)
+            go_on.set()
+            assert over.wait(LIMIT)
+        else:
+            threading.Timer(0.2, go_on.set).start()  # in the middle of the stop
+        with pytest.raises(AssertionError, match="seen too late"):
+            server.stop()
+
+
+def test_a_server_started_while_another_thread_stops_it_has_callbacks_of_its_own() -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def validate(address: str) -> None:
+        if address.startswith("first"):
+            asked.set()
+            assert go_on.wait(LIMIT)
+
+    before = threads()
+    server = Server(validate_sender=validate).start()
+    with Client(server) as first:
+        first.ehlo().send("MAIL FROM:<first@example.com>\r\n")
+        assert asked.wait(LIMIT)
+        with in_thread(server.stop):
+            while not server.stopped.is_set():
+                with contextlib.suppress(RuntimeError):  # it is not being stopped yet
+                    server.start()
+                    break
+            with Client(server) as client:
+                client.ehlo()
+                go_on.set()
+                assert client.say(MAIL).startswith("250")
+        with Client(server) as client:
+            assert client.ehlo().say(MAIL).startswith("250")
+    assert not server.stopped.is_set()
+    server.stop()
+    assert server.stopped.is_set()
+    for thread in threads() - before:
+        thread.join(LIMIT)
+    assert threads() == before
+
+
+def test_the_client_s_name_is_there_where_all_was_sent_at_once() -> None:
+    names: list[str | None] = []
+    lines = ("EHLO me.example", MAIL, "RCPT TO:<bob@example.net>", "BDAT 3 LAST", "x")
+    deliver = {"deliver_mime": lambda message: names.append(message.session.helo)}
+    with Server(**deliver) as server, Client(server) as client:
+        client.send("\r\n".join(lines) + "\r\nQUIT\r\n")
+        client.rest()
+    assert names == ["me.example"]
+
+
+# ---- other code of the test's: the callables and iterables in faults
+
+
+@pytest.mark.parametrize("by", ["match", "data"])
+def test_that_of_faults_stalls_no_other_session(by: str) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+    names: list[str] = []
+
+    def slow() -> Iterator[bytes]:
+        names.append(threading.current_thread().name)
+        asked.set()
+        assert go_on.wait(LIMIT)
+        yield b"450 Later\r\n"
+
+    def matches(address: str) -> bool:
+        return b"450 Later\r\n" in slow()
+
+    fault: Fault = Answer("450 Later", on="mail", match=matches, times=1)
+    if by == "data":
+        fault = Raw(SlowIterable(slow), on="mail", times=1)
+    with Server(faults=[fault]) as server, Client(server) as client, Client(server) as other:
+        client.ehlo().send(f"{MAIL}\r\n")
+        assert asked.wait(LIMIT)
+        other.ehlo()
+        assert other.say("NOOP").startswith("250")
+        go_on.set()
+        assert client.reply() == "450 Later"
+    assert names == ["smtpd-callback"]
+
+
+class SlowIterable:
+    def __init__(self, make: Callable[[], Iterator[bytes]]) -> None:
+        self.make = make
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.make()
+
+
+@pytest.mark.parametrize("outcome", [pytest.fail, pytest.skip])
+def test_what_a_pattern_of_a_fault_raises_is_shown(outcome: Callable[[str], NoReturn]) -> None:
+    server = Server(faults=[Answer(450, on="mail", match=lambda address: outcome("seen"))])
+    with (
+        pytest.raises((pytest.fail.Exception, pytest.skip.Exception), match="seen"),
+        server,
+        Client(server) as client,
+    ):
+        assert client.ehlo().say(MAIL) == "421 4.3.0 localhost Internal error, closing connection"

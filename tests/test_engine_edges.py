@@ -107,3 +107,39 @@ def test_the_octets_of_a_message_that_is_not_taken_are_inspected(end: str) -> No
     else:
         session.ignore()
     assert "bare-lf" in journal.violations
+
+
+def test_only_the_chunk_that_ends_a_message_is_answered_for_each_recipient() -> None:
+    # RFC 2033 section 4.2 with RFC 3030 section 2
+    session, _ = begun(protocol="lmtp", max_size=10)
+    for line in (b"LHLO me", b"MAIL FROM:<a@b.example>", b"RCPT TO:<c@d.example>"):
+        say(session, line)
+    say(session, b"RCPT TO:<e@f.example>")
+    assert say(session, b"BDAT 18\r\n1234567890123456").count(b"552 ") == 1
+    for line in (b"MAIL FROM:<a@b.example>", b"RCPT TO:<c@d.example>", b"RCPT TO:<e@f.example>"):
+        say(session, line)
+    assert say(session, b"BDAT 18 LAST\r\n1234567890123456").count(b"552 ") == 2
+
+
+@pytest.mark.parametrize("forgets", [b"EHLO me", b"HELO me"])
+def test_replies_are_ascii_again_after_a_greeting(forgets: bytes) -> None:
+    session, _ = begun()
+    say(session, b"EHLO me")
+    say(session, "MAIL FROM:<\xe4@b.example> SMTPUTF8".encode())
+    session.receive(forgets + b"\r\nNOOP\r\n")
+    assert session.next_event() is not None
+    session.accept()
+    assert session.next_event() is not None
+    session.accept(Reply(250, "sch\xf6n"))
+    assert session.bytes_to_send().endswith(b"250 sch?n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "name"),
+    [("SIZE=\u0661\u0662", "SIZE"), ("RET=HDR\u017f", "RET"), ("ENVID=\u017f", "ENVID")],
+)
+def test_parameters_are_ascii(parameter: str, name: str) -> None:
+    session, _ = begun()
+    say(session, b"EHLO me")
+    said = say(session, f"MAIL FROM:<\xe4@b.example> SMTPUTF8 {parameter}".encode())
+    assert said.endswith(f"501 5.5.4 Bad value for parameter {name}\r\n".encode())

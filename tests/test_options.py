@@ -12,6 +12,7 @@ from client import TEXT, Client
 from pytest_smtpd import Options, Server, __version__
 from pytest_smtpd.faults import Answer, Stall
 from pytest_smtpd.options import DEFAULTS, OPTIONS, merge, read
+from pytest_smtpd.smtp.extensions import EXTENSIONS
 
 DEFAULT_VALUES = {
     "host": "127.0.0.1",
@@ -463,3 +464,14 @@ def test_an_option_may_be_used_by_several_servers() -> None:
             with Client(server) as client:
                 client.ehlo()
                 assert [client.say("NOOP")[:3] for _ in range(2)] == ["451", "250"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("timeout", 300), ("host", "".join(["127.0.", "0.1"])), ("extensions", list(EXTENSIONS))],
+)
+def test_a_default_that_is_given_makes_no_difference(name: str, value: object) -> None:
+    assert Options(**{name: value}) == Options()
+    server = Server(**{name: value})
+    assert server.config == Options()
+    assert repr(server.config) == "Options()"

@@ -621,3 +621,25 @@ def test_what_is_closed_just_before_the_end_is_judged() -> None:
             client.ehlo()
         server.stop()
         assert [violation.code for violation in server.sessions[0].violations] == ["no-quit"]
+
+
+@pytest.mark.parametrize(
+    ("hello", "parameters", "protocol"),
+    [
+        ("HELO", "", "SMTP"),
+        ("EHLO", "", "ESMTP"),
+        ("EHLO", " SMTPUTF8", "UTF8SMTP"),
+        ("LHLO", "", "LMTP"),
+        ("LHLO", " SMTPUTF8", "UTF8LMTP"),
+    ],
+)
+def test_the_trace_names_the_protocol(hello: str, parameters: str, protocol: str) -> None:
+    # RFC 5321 section 4.4, RFC 3848, RFC 6531 section 4.3
+    options = {"trace_headers": True, "protocol": "lmtp" if hello == "LHLO" else "smtp"}
+    lines = (f"{hello} me.example", f"{MAIL}{parameters}", "RCPT TO:<bob@example.net>", "DATA")
+    with Server(**options) as server, Client(server) as client:
+        for line in lines:
+            client.say(line)
+        assert client.say(f"{TEXT}.").startswith("250")
+    received = str(server.messages[0]["Received"])
+    assert received.startswith(f"from me.example ([127.0.0.1])\tby localhost with {protocol} id ")

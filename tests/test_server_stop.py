@@ -431,3 +431,16 @@ def test_a_stop_in_a_forked_child_is_none_of_the_server() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         with Client(server) as client:
             assert client.ehlo().deliver().startswith("250")
+
+
+def test_a_silent_client_on_a_tls_port_is_forgotten() -> None:
+    pytest.importorskip("trustme")
+    server = Server(tls="implicit", timeout=0.3).start()
+    context = server.client_ssl_context()
+    with (
+        Client(server, greeting=False),
+        Client(server, greeting=False, receive_buffer=1) as slow,
+        context.wrap_socket(slow.socket, server_hostname="localhost") as tls,
+    ):
+        tls.sendall(b"EHLO me\r\n" + b"HELP\r\n" * 10_000)  # and reads no reply
+        server.stop()  # which waits for that longer than the silent one had left

@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,4 +163,21 @@ def test_it_wins_over_host_and_port_and_can_be_given_up(path: Path) -> None:
     server.configure(unix_socket=None)
     with server:
         assert server.host == "127.0.0.1"
+        assert connects(server)
+
+
+def test_nothing_is_left_where_no_thread_can_be_had(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    server = Server(unix_socket=path)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fails)
+        with pytest.raises(RuntimeError, match="new thread"):
+            server.start()
+    assert not path.exists()
+    assert server.stopped.is_set()
+    with server:
         assert connects(server)

@@ -72,14 +72,14 @@ def _borrowed(request: pytest.FixtureRequest, options: Options) -> Iterator[Serv
         if getattr(options, name) != getattr(usual, name):
             _refuse_address(request.node, name, getattr(options, name))
     seen = remember(request.node, "smtpd", server)
-    text = None
     try:
-        server._begin_test(options, request.node.nodeid)
-    except (ValueError, RuntimeError, OSError) as error:
-        text = str(error)
-    if text is not None:
-        fail_at_marker(request.node, text)
-    try:
+        text = None
+        try:
+            server._begin_test(options, request.node.nodeid)
+        except (ValueError, RuntimeError, OSError) as error:
+            text = str(error)
+        if text is not None:
+            fail_at_marker(request.node, text)
         with _exported(request.config, server):
             yield server
     finally:

@@ -10,14 +10,23 @@ from ..smtp.replies import Reply, fill
 
 Mode = Literal["syntax", "strict", "any"]
 
+_LONG = 320  # octets: RFC 5321 section 4.5.3.1 allows 64 and 255, around an @
 
-@lru_cache(maxsize=65_536)  # a validation costs 16 us, and a suite uses few addresses
-def refusal(address: str, role: Literal["mail", "rcpt"], mode: Mode) -> Reply | None:
+
+def refusal(address: str, role: str, mode: Mode) -> Reply | None:
     """The reply to an address that is not taken, None for one that is.
 
-    `mode` is the option ``addresses``: ``"syntax"`` takes what RFC 5321 section 4.1.2 allows,
-    ``"strict"`` what can be delivered globally, ``"any"`` everything.
+    `role` is the stage, ``"mail"`` or ``"rcpt"``. `mode` is the option ``addresses``: ``"syntax"``
+    takes what RFC 5321 section 4.1.2 allows, ``"strict"`` what can be delivered globally, ``"any"``
+    everything.
     """
+    if len(address) > _LONG:  # a cache must not keep what a client can make as long as it likes
+        return _refusal.__wrapped__(address, role, mode)
+    return _refusal(address, role, mode)
+
+
+@lru_cache(maxsize=65_536)  # a validation costs 16 us, and a suite uses few addresses
+def _refusal(address: str, role: str, mode: Mode) -> Reply | None:
     if mode == "any" or (role == "mail" and not address):  # the null sender, section 4.5.5
         return None
     if role == "rcpt" and address.casefold() == "postmaster":  # section 4.5.1

@@ -43,22 +43,31 @@ class Raised:
     outcome: BaseException | None = None  # ends the test
 
 
-def interpret(error: BaseException, stage: str, subject: str, callback: str) -> Raised:
-    """A `Reject` says its own; an assertion, `pytest.fail` or `pytest.skip` end the test."""
+def interpret(
+    error: BaseException, stage: str, subject: str, callback: str, *, late: bool = False
+) -> Raised:
+    """A `Reject` says its own; an assertion, `pytest.fail` or `pytest.skip` end the test.
+
+    Of one that comes `late`, when another test has begun, that one is only warned.
+    """
     if isinstance(error, RuleRaised) and error.__cause__ is not None:
         callback, error = str(error), error.__cause__
     if isinstance(error, Reject):
         if error.text is not None:
             return Raised(default_refusal(stage, subject, error.text))
         return Raised(error.reply or default_refusal(stage, subject))
-    if isinstance(error, _outcomes()):
+    if isinstance(error, _outcomes()) and not late:
         return Raised(replies.CALLBACK_ENDED_TEST, outcome=error)
     begin = _of_the_test(error.__traceback__) or error.__traceback__
     text = "".join(traceback.format_exception(type(error), error, begin)).rstrip()
-    warning = CallbackWarning(
-        f"smtpd callback {callback} raised {type(error).__name__}; the client was refused with the "
-        f"default reply; to refuse on purpose, raise Reject\n{text}"
-    )
+    what = f"smtpd callback {callback} raised {type(error).__name__}"
+    if late:
+        what += ", asked by a client of an earlier test"
+    else:
+        what += (
+            "; the client was refused with the default reply; to refuse on purpose, raise Reject"
+        )
+    warning = CallbackWarning(f"{what}\n{text}")
     place = (begin.tb_frame.f_code.co_filename, begin.tb_lineno) if begin else ("", 0)
     return Raised(default_refusal(stage, subject), warning, place)
 
@@ -83,8 +92,8 @@ class Callbacks:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
-        self._busy: set[_Worker] = set()
         self._loop: _LoopThread | None = None
         self._closed = False
 
@@ -92,9 +101,12 @@ class Callbacks:
         """Runs a call elsewhere; `done` is told of its end, in that thread."""
         with self._lock:
             if self._closed:
-                return
-            worker = self._idle.pop() if self._idle else _Worker(self._finished)
-            self._busy.add(worker)
+                return  # the server has ended: nobody waits
+            if self._idle:
+                worker = self._idle.pop()
+            else:
+                worker = _Worker(self._finished)
+                self._workers.append(worker)
         worker.tasks.put(lambda: self._call(call, done))
 
     def _call(self, call: Callable[[], object], done: Done) -> None:
@@ -118,24 +130,28 @@ class Callbacks:
 
     def _finished(self, worker: _Worker) -> None:
         with self._lock:
-            self._busy.discard(worker)
             if not self._closed:
                 self._idle.append(worker)
                 return
         worker.tasks.put(None)
 
     def close(self, deadline: float) -> None:
-        """Ends the threads; waits for those that can end until `deadline` on the real clock."""
+        """Ends the threads; waits for those that can end until `deadline` on the real clock.
+
+        Again and again if need be.
+        """
         with self._lock:
-            self._closed = True
+            first, self._closed = not self._closed, True
             idle, self._idle = self._idle, []
-            busy, loop = list(self._busy), self._loop
+            loop = self._loop
         for worker in idle:
             worker.tasks.put(None)
+        threads = [worker.thread for worker in self._workers]
         if loop is not None:
-            loop.stop()
-        threads = [worker.thread for worker in [*idle, *busy]]
-        for thread in [*threads, *([loop.thread] if loop else [])]:
+            threads.append(loop.thread)
+            if first:
+                loop.stop()
+        for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - monotonic()))
 

@@ -22,13 +22,20 @@ class _Entry:
         self._hits: Counter[object] = Counter()
         self._throttled: dict[object, bool] = {}
 
+    @property
+    def asks_the_test(self) -> bool:
+        """Whether its pattern is a callable, which may take its time."""
+        return callable(self.fault.match)
+
+    def matching(self, subjects: Sequence[str]) -> Sequence[str] | None:
+        """The subjects that its pattern matches; None if there is no chance for it."""
+        if self._matches is None:
+            return subjects
+        return [subject for subject in subjects if self._matches(subject)] or None
+
     def hit(self, subjects: Sequence[str], session: object, dice: random.Random) -> bool:
-        """Whether the fault acts on this chance; counts it."""
+        """Whether the fault acts on this chance, on subjects that match; counts it."""
         fault = self.fault
-        if self._matches is not None:
-            subjects = [subject for subject in subjects if self._matches(subject)]
-            if not subjects:
-                return False
         keys: Sequence[object] = (None,)
         if fault.per == "session":
             keys = (session,)
@@ -49,7 +56,8 @@ class _Entry:
     def throttles(self, peer: str, session: object, dice: random.Random) -> bool:
         """Whether the fault slows this session down: decided once a session."""
         if session not in self._throttled:
-            self._throttled[session] = self.hit((peer,), session, dice)
+            subjects = self.matching((peer,))
+            self._throttled[session] = subjects is not None and self.hit(subjects, session, dice)
         return self._throttled[session]
 
 
@@ -103,16 +111,30 @@ class FaultList(MutableSequence[Fault]):
     def acting(self, stage: str, subjects: Sequence[str], session: object) -> list[Fault]:
         """The faults that act on this command: those that let others act, and one that decides."""
         acting: list[Fault] = []
-        with self._lock:
-            for entry in self._entries:
-                fault = entry.fault
-                if fault.on != stage or isinstance(fault, Throttle) or _is_inside(fault):
-                    continue
-                if entry.hit(subjects, session, self._dice):
-                    acting.append(fault)
-                    if fault.decides:
+        for entry in self._at(stage):
+            matching = entry.matching(subjects)  # without the lock: this may be the test's own code
+            if matching is None:
+                continue
+            with self._lock:
+                if entry in self._entries and entry.hit(matching, session, self._dice):
+                    acting.append(entry.fault)
+                    if entry.fault.decides:
                         break
         return acting
+
+    def asks_the_test(self, stage: str) -> bool:
+        """Whether `acting` has to ask a callable, and so may take its time."""
+        return any(entry.asks_the_test for entry in self._at(stage))
+
+    def _at(self, stage: str) -> list[_Entry]:
+        with self._lock:
+            return [
+                entry
+                for entry in self._entries
+                if entry.fault.on == stage
+                and not isinstance(entry.fault, Throttle)
+                and not _is_inside(entry.fault)
+            ]
 
     def inside_message(
         self, octets: int, before: int, recipients: Sequence[str], session: object
@@ -123,7 +145,8 @@ class FaultList(MutableSequence[Fault]):
                 fault = entry.fault
                 if isinstance(fault, Drop) and fault.after is not None:
                     due = before < fault.after <= octets
-                    if due and entry.hit(recipients, session, self._dice):
+                    matching = entry.matching(recipients) if due else None
+                    if matching is not None and entry.hit(matching, session, self._dice):
                         return fault
         return None
 

@@ -34,10 +34,11 @@ THROTTLE_STEP = 0.05  # seconds' worth of octets read at once from a throttled c
 class Connection:
     """The owner of a `Transport`; it lives in the loop of one `Service`."""
 
-    def __init__(self, service: Service, record: SessionRecord, spoke: bool) -> None:
-        """`spoke` says that the client has sent something already."""
+    def __init__(self, service: Service, record: SessionRecord, epoch: int, spoke: bool) -> None:
+        """A client that came in the test of this epoch; `spoke` says that it has sent something."""
         self.record = record
         self._service = service
+        self.callbacks = service.callbacks
         self.state = service.state
         self.key = object()  # for faults that count by session; an id may be that of a dead one
         self._faults = service.state.faults.live
@@ -55,7 +56,7 @@ class Connection:
         self._spoke = spoke
         self.stalled = False
         self.held = False  # a fault waits, and for nothing that comes by itself
-        self._epoch = self.session.tag = service.state.epoch
+        self._epoch = self.session.tag = epoch
         self.eof = False
         self._closing = False
         self._content_seen = -1
@@ -193,7 +194,11 @@ class Connection:
         self._pump()
 
     def build(self, event: MessageReceived, recipients: Sequence[int] | None = None) -> Message:
-        return self.state.message(event.raw, event.transaction, recipients, self.record)
+        session, record = self.session, self.record
+        record.helo, record.user = session.hello, session.user  # pipelined, it may be news
+        return self.state.message(
+            event.raw, event.transaction, recipients, record, esmtp=session.esmtp
+        )
 
     def accept_message(
         self, event: MessageReceived, message: Message, answers: Sequence[Reply | None] = (None,)
@@ -243,7 +248,7 @@ class Connection:
             await work()
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # ours, or out of a pattern of the test's
+        except BaseException as error:  # ours, or out of a pattern of the test's
             self.state.errors.append(error)
             self.session.close(self._named(replies.INTERNAL_ERROR))
         self._task = None

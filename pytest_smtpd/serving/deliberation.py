@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..faults import Answer, Delay, Drop, Fault, Hold, Raw, Split, Stall
@@ -31,6 +31,7 @@ class Deliberation:
         self._session = connection.session
         self._state = connection.state
         self._loop = connection.loop
+        self._epoch = connection.state.epoch
         self._split: int | None = None
 
     async def run(self) -> None:
@@ -71,7 +72,7 @@ class Deliberation:
     async def _ask_faults(self, stage: str, subjects: Sequence[str]) -> tuple[bool, Reply | None]:
         """Carries out the faults of a stage: whether that was all, and what to answer instead."""
         self._split = None
-        for fault in self._state.faults.acting(stage, subjects, self._connection.key):
+        for fault in await self._acting(stage, subjects):
             match fault:
                 case Delay(seconds=seconds):
                     await asyncio.sleep(seconds)
@@ -86,6 +87,20 @@ class Deliberation:
                     return True, None
         return False, None
 
+    async def _acting(self, stage: str, subjects: Sequence[str]) -> Sequence[Fault]:
+        faults, key = self._state.faults, self._connection.key
+        if not faults.asks_the_test(stage):
+            return faults.acting(stage, subjects, key)
+        found: list[Fault] = []
+        await self._must(lambda: found.extend(faults.acting(stage, subjects, key)))
+        return found
+
+    async def _must(self, call: Callable[[], object]) -> None:
+        """Runs code of the test's in its own thread; what it raises is shown as it is."""
+        error = await self._elsewhere(call, self._state.errors.append)
+        if error is not None:
+            raise error
+
     def _refuse(self, reply: Reply | Sequence[Reply]) -> None:
         """Refuses because a fault says so."""
         if 421 in [each.code for each in ([reply] if isinstance(reply, Reply) else reply)]:
@@ -98,10 +113,10 @@ class Deliberation:
             return judge.refusal(event)
         found: list[Reply | None] = []
         # patterns may be callables of the test's: these too run elsewhere
-        error = await self._elsewhere(lambda: found.append(judge.refusal(event)))
+        error = await self._ask(lambda: found.append(judge.refusal(event)), event)
         if error is None and found == [None]:
             callback = judge.callback(event)
-            error = None if callback is None else await self._elsewhere(callback)
+            error = None if callback is None else await self._ask(callback, event)
         if error is not None:
             return self._interpret(error, event)
         return found[0]
@@ -109,24 +124,41 @@ class Deliberation:
     def _interpret(self, error: BaseException, event: Event) -> Reply:
         subject, *_ = (*_subjects(event), "")
         callback = self._state.judge.callback_names[event.stage]
-        raised = interpret(error, event.stage, subject, callback)
+        late = self._epoch != self._state.epoch
+        raised = interpret(error, event.stage, subject, callback, late=late)
         if raised.warning is not None or raised.outcome is not None:
             self._state.raised.append(raised)
         return raised.reply
 
-    async def _elsewhere(self, call: Callable[[], object]) -> BaseException | None:
-        """Runs code of the test's in its own thread; what it raised, if anything."""
+    async def _ask(self, call: Callable[[], object], event: Event) -> BaseException | None:
+        return await self._elsewhere(call, lambda error: self._interpret(error, event))
+
+    async def _elsewhere(
+        self, call: Callable[[], object], tell: Callable[[BaseException], object]
+    ) -> BaseException | None:
+        """Runs code of the test's in its own thread; what it raised, if anything.
+
+        Where the session is gone by then, and nobody is to be answered, the test is still told.
+        """
         result: asyncio.Future[BaseException | None] = self._loop.create_future()
 
         def settle(error: BaseException | None) -> None:
-            if not result.done():
+            if result.done():
+                too_late(error)
+            else:
                 result.set_result(error)
 
         def done(error: BaseException | None) -> None:
-            with contextlib.suppress(RuntimeError):  # the server is gone, nobody waits any more
+            try:
                 self._loop.call_soon_threadsafe(settle, error)
+            except RuntimeError:  # the loop is closed
+                too_late(error)
 
-        self._state.callbacks.run(call, done)
+        def too_late(error: BaseException | None) -> None:
+            if error is not None and not isinstance(error, asyncio.CancelledError):
+                tell(error)
+
+        self._connection.callbacks.run(call, done)
         return await result
 
     async def _deliver(
@@ -134,7 +166,7 @@ class Deliberation:
     ) -> None:
         message = self._connection.build(event, recipients)
         delivery = self._state.judge.delivery(message)
-        error = None if delivery is None else await self._elsewhere(delivery)
+        error = None if delivery is None else await self._ask(delivery, event)
         if error is None:
             self._connection.accept_message(event, message, answers)
             return
@@ -162,11 +194,29 @@ class Deliberation:
                 await self._loop.create_future()
             case Raw(data=data):
                 self._session.ignore()
-                for piece in [bytes(data)] if isinstance(data, bytes | bytearray) else data:
-                    connection.record.server(piece)
-                    if not await self._send_pieces(piece, self._split):
-                        return
-                    await asyncio.sleep(0)  # it may be endless
+                if isinstance(data, bytes | bytearray):
+                    await self._send_raw(bytes(data))
+                else:
+                    await self._send_all(data)
+
+    async def _send_raw(self, piece: bytes) -> bool:
+        self._connection.record.server(piece)
+        return await self._send_pieces(piece, self._split)
+
+    async def _send_all(self, pieces: Iterable[bytes]) -> None:
+        """They may be endless, and made by code of the test's."""
+        rest: Iterator[bytes] | None = None
+        piece: bytes | None = None
+
+        def take() -> None:
+            nonlocal rest, piece
+            rest = iter(pieces) if rest is None else rest
+            piece = next(rest, None)
+
+        while True:
+            await self._must(take)
+            if piece is None or not await self._send_raw(piece):
+                return
 
     async def _hold(self, hold: Hold) -> None:
         released: asyncio.Future[None] = self._loop.create_future()

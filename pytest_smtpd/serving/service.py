@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..clock import monotonic
+from ..policy.callbacks import Callbacks
 from ..record import EndedBy, SessionRecord
 from .connection import Connection, note_failed_handshake
 from .listen import BACKLOG
@@ -49,6 +50,7 @@ class Service:
         self.loop.set_exception_handler(self._on_exception)
         self.ssl_context = context
         self.buffer = memoryview(bytearray(READ_SIZE))
+        self.callbacks = Callbacks()
         self.connections: set[Connection] = set()
         self.activity = 0  # grows with all that clients do
         self.timeout = 0.0  # seconds of silence that clients are watched for
@@ -56,7 +58,7 @@ class Service:
         self._implicit_tls = state.options.tls == "implicit"
         self._listeners = listeners
         # Accepted, nothing heard of them yet
-        self._waiting: dict[socket.socket, SessionRecord] = {}
+        self._waiting: dict[socket.socket, tuple[SessionRecord, asyncio.TimerHandle]] = {}
         self._shaking: dict[Transport, SessionRecord] = {}  # hands, before anything else
         self.closed = threading.Event()  # nobody can connect any more
         self._ended = False  # the loop has been told to stop
@@ -65,6 +67,11 @@ class Service:
 
     def start(self) -> None:
         self._thread.start()
+
+    def abandon(self) -> None:
+        """Closes all that is open, where there is no thread that could."""
+        self._close_listeners()
+        self.loop.close()
 
     @property
     def alive(self) -> bool:
@@ -76,8 +83,10 @@ class Service:
             self.loop.call_soon_threadsafe(self._begin_stop, deadline, disconnect)
 
     def join(self, deadline: float) -> None:
+        """Waits for its threads, those of callbacks too, until `deadline` on the real clock."""
         if self._thread is not threading.current_thread():
             self._thread.join(max(0.0, deadline - monotonic()))
+        self.callbacks.close(deadline)
 
     def settle(self, timeout: float) -> None:
         """From any thread: waits until all that clients have sent or closed is taken in.
@@ -104,6 +113,7 @@ class Service:
             self.loop.run_forever()
         finally:
             self.loop.close()
+            self.callbacks.close(monotonic())  # of a service that ends by itself nobody does it
 
     def _listen_to(self, listener: socket.socket) -> None:
         self.loop.add_reader(listener.fileno(), self._accept, listener)
@@ -130,14 +140,15 @@ class Service:
             self.loop.call_later(0.1, self._accept_again, listener)
             return False
         self.activity += 1
+        epoch = self.state.epoch  # first: a test that begins now does not see the record
         client.setblocking(False)
         peer = (str(address[0]), int(address[1])) if isinstance(address, tuple) else ("", 0)
         record = SessionRecord(peer, self.state.mask)
         self.state.sessions.append(record)
         if self._implicit_tls:
-            self._await_first_octet(client, record)
+            self._await_first_octet(client, record, epoch)
         else:
-            connection = Connection(self, record, spoke=_has_spoken(client))
+            connection = Connection(self, record, epoch, spoke=_has_spoken(client))
             connection.connection_made(Transport(self.loop, client, connection))
         return True
 
@@ -145,9 +156,9 @@ class Service:
         if listener in self._listeners:
             self._listen_to(listener)
 
-    def _shake_hands(self, client: socket.socket, record: SessionRecord) -> None:
+    def _shake_hands(self, client: socket.socket, record: SessionRecord, epoch: int) -> None:
         """TLS from the start: the client is a connection when that is agreed upon."""
-        connection = Connection(self, record, spoke=False)
+        connection = Connection(self, record, epoch, spoke=False)
         transport = Transport(self.loop, client, connection)
         self._shaking[transport] = record
 
@@ -163,19 +174,18 @@ class Service:
         assert self.ssl_context is not None
         transport.start_tls(self.ssl_context, self.state.timeout, done)
 
-    def _await_first_octet(self, client: socket.socket, record: SessionRecord) -> None:
+    def _await_first_octet(self, client: socket.socket, record: SessionRecord, epoch: int) -> None:
         # The handshake must not start before it is sure that the client wants one: it would wait
         # out its time-out with a client that waits for our greeting
-        epoch = self.state.epoch
         patience = min(FIRST_OCTET_TIMEOUT, self.state.timeout)
         timer = self.loop.call_later(patience, self._refuse_plain, client, record, "timeout")
 
         def first_octet() -> None:
-            nonlocal record
-            timer.cancel()
+            nonlocal record, epoch
             self.activity += 1
             self._forget(client)
             if self.state.epoch != epoch:  # another test has begun meanwhile
+                epoch = self.state.epoch
                 record.closed()
                 record = record.continued(self.state.mask)
                 self.state.sessions.append(record)
@@ -184,13 +194,13 @@ class Service:
             except OSError:
                 octets = b""
             if octets.startswith(_CONTENT_TYPE_HANDSHAKE):
-                self._shake_hands(client, record)
+                self._shake_hands(client, record, epoch)
             else:
                 if octets:
                     record.client(octets.partition(b"\r\n")[0])
                 self._refuse_plain(client, record, "server" if octets else "client")
 
-        self._waiting[client] = record
+        self._waiting[client] = record, timer
         self.loop.add_reader(client, first_octet)
 
     def _refuse_plain(self, client: socket.socket, record: SessionRecord, ended: EndedBy) -> None:
@@ -202,8 +212,10 @@ class Service:
         record.closed()
 
     def _forget(self, client: socket.socket) -> socket.socket:
-        self._waiting.pop(client, None)
-        self.loop.remove_reader(client)
+        if client in self._waiting:
+            _, timer = self._waiting.pop(client)
+            timer.cancel()
+            self.loop.remove_reader(client)
         return client
 
     # ---- connections that are there
@@ -299,7 +311,7 @@ class Service:
 
     def _drop_newcomers(self) -> None:
         """Those to whom nothing can be said, as TLS would come first."""
-        for waiting, record in list(self._waiting.items()):
+        for waiting, (record, _) in list(self._waiting.items()):
             self._forget(waiting).close()
             record.ends("server")
             record.closed()

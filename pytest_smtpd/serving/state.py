@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..mail.mailbox import Mailbox
 from ..mail.message import Envelope, Message
-from ..policy.callbacks import Callbacks, Raised
+from ..policy.callbacks import Raised
 from ..policy.fault_list import FaultList
 from ..policy.judge import Judge
 from ..record import Mask, SessionRecord
@@ -40,7 +40,6 @@ class State:
 
     def __init__(self, options: Options, hints: Callable[[], Sequence[str]]) -> None:
         self.faults = FaultList()
-        self.callbacks = Callbacks()
         self.mask = Mask()
         self.messages = Mailbox("messages", hints, self.hide)
         self.strays = Mailbox("strays", hide=self.hide)
@@ -81,7 +80,7 @@ class State:
             self.sessions.clear()
 
     def message(self, raw: bytes, transaction: Transaction, recipients: Sequence[int] | None,
-                record: SessionRecord) -> Message:  # fmt: skip
+                record: SessionRecord, *, esmtp: bool) -> Message:  # fmt: skip
         """A message for those recipients of the transaction, by their number; None is for all."""
         rcpt_to, rcpt_parameters = transaction.rcpt_to, transaction.rcpt_parameters
         if recipients is not None:
@@ -96,19 +95,24 @@ class State:
         queue_id = f"{self._prefix}{next(self._numbers):04X}"
         now = datetime.now(UTC)
         if self._traces:
-            raw = self._trace(envelope, queue_id, record) + raw
+            raw = self._trace(envelope, queue_id, record, esmtp) + raw
         return Message(raw, envelope, id=queue_id, received_at=now, session=record)
 
-    def _trace(self, envelope: Envelope, queue_id: str, record: SessionRecord) -> bytes:
+    def _trace(
+        self, envelope: Envelope, queue_id: str, record: SessionRecord, esmtp: bool
+    ) -> bytes:
         # RFC 5321 section 4.4: Return-Path by the last, Received by each server on the way
         host = self.options.greeting_hostname
-        protocol = "LMTP" if self.profile.lmtp else "ESMTP"
+        protocol = "LMTP" if self.profile.lmtp else "ESMTP" if esmtp else "SMTP"
+        if "SMTPUTF8" in envelope.mail_parameters:  # RFC 6531 section 4.3
+            protocol = "UTF8" + protocol.removeprefix("E")
+        if esmtp:  # RFC 3848
+            protocol += ("S" if record.tls else "") + ("A" if record.user is not None else "")
         literal = f"IPv6:{record.peer[0]}" if ":" in record.peer[0] else record.peer[0]
-        secure = ("S" if record.tls else "") + ("A" if record.user is not None else "")
         lines = [
             f"Return-Path: <{envelope.mail_from}>",
             f"Received: from {record.helo} ([{literal or 'unix'}])",
-            f"\tby {host} with {protocol}{secure} id {queue_id}",
+            f"\tby {host} with {protocol} id {queue_id}",
         ]
         if len(envelope.rcpt_to) == 1:  # section 7.2: of several, none may learn of the others
             lines.append(f"\tfor <{envelope.rcpt_to[0]}>")

@@ -72,7 +72,7 @@ def _read(line: bytes) -> CommandLine:
         violations.append("non-ascii-command")
     if len(line) + 2 > MAX_COMMAND + _EXTRA_OCTETS.get(verb, 0):
         violations.append("long-command")
-    masks = verb.startswith("AUTH")
+    masks = line.lstrip().upper().startswith(b"AUTH")
     return CommandLine(
         word, verb, argument.strip(b" "), command, masks, malformed, tuple(violations)
     )
@@ -93,7 +93,7 @@ def dispatch(session: Session, line: bytes) -> Event | None:
         raise Malformed(replies.LINE_TOO_LONG, "long-command")
     word, verb, argument, command, masks, malformed, violations = (
         _read.__wrapped__(line)
-        if len(line) > MAX_COMMAND or session.masking or line[:1] in b"Aa"  # AUTH: a secret
+        if len(line) > MAX_COMMAND or session.masking or line[:1] in b"Aa \t"  # AUTH: a secret
         else _read(line)
     )
     profile = session.profile

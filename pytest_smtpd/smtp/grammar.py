@@ -131,7 +131,8 @@ class Parameter:
 
 
 def _parameter(extension: str, value: str | None) -> Parameter:
-    return Parameter(extension, value if value is None else re.compile(value, re.IGNORECASE))
+    flags = re.IGNORECASE | re.ASCII
+    return Parameter(extension, None if value is None else re.compile(value, flags))
 
 
 MAIL_PARAMETERS: dict[str, Parameter] = {

@@ -252,7 +252,7 @@ class Session:
         """The handshake is done: all that was known before is forgotten (RFC 3207 section 4.2)."""
         if self.phase is not Phase.CONNECT:  # else it is TLS from the start
             self._reset()
-            self.hello, self.user, self.esmtp = None, None, False
+            self.hello, self.user, self.esmtp, self.utf8 = None, None, False, False
             self.phase = Phase.START
         self.tls, self.tls_due = True, False
 
@@ -285,6 +285,7 @@ class Session:
     def _hello(self, event: Hello) -> Reply:
         self._reset()  # RFC 5321 section 4.1.4
         self.phase, self.hello, self.esmtp = Phase.READY, event.name, event.verb != "HELO"
+        self.utf8 = False
         if not self.esmtp:
             return fill(replies.HELLO, hostname=self.profile.hostname)
         authenticated = self.user is not None
@@ -384,7 +385,9 @@ class Session:
             self.journal.violation("size-exceeded")
             self._reset()
             self.refused = True
-            count = len(transaction.rcpt_to) if self.profile.lmtp else 1  # RFC 2033 section 4.2
+            # RFC 2033 section 4.2: a reply for each recipient, to what ends the message
+            ends = not isinstance(reader, ChunkReader) or reader.last
+            count = len(transaction.rcpt_to) if self.profile.lmtp and ends else 1
             self._send_all([replies.TOO_BIG] * count)
             return None
         self.chunks = None
