@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_EXCHANGES = 1000  # of a session: the first and the last of them are kept
 MAX_VIOLATIONS = 100  # of one code in a session
 _HEAD = MAX_EXCHANGES // 2
-_TAIL = MAX_EXCHANGES - _HEAD - 1  # one entry says how many were left out
+_TAIL = MAX_EXCHANGES - _HEAD
 
 # Also what ends a line elsewhere, or turns the direction of writing
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -63,7 +63,7 @@ class Mask:
     def add(self, users: Mapping[str, str]) -> None:
         """Learns passwords; what was once a secret stays one."""
         for user, password in users.items():
-            self._secrets.add(password)
+            self._secrets.update((password, *_inside_repr(password)))
             for octets in (password.encode(), f"\0{user}\0{password}".encode()):
                 self._secrets.add(base64.b64encode(octets).decode().rstrip("="))
             self._secrets.update(_inside_base64(password.encode()))
@@ -72,6 +72,12 @@ class Mask:
 
     def hide(self, text: str) -> str:
         return text if self._pattern is None else self._pattern.sub("***", text)
+
+
+def _inside_repr(text: str) -> set[str]:
+    """As `repr` shows it in a longer text, whose quotes decide whether an apostrophe is escaped."""
+    escaped = repr(f'"{text}')[2:-1]
+    return {escaped, escaped.replace("\\'", "'")}
 
 
 def _inside_base64(octets: bytes) -> Iterator[str]:
@@ -160,13 +166,15 @@ class SessionRecord:
         left_out = max(0, behind - len(tail))
         shown = [self._shown(*entry) for entry in head]
         if left_out:
+            left_out += 1  # to make room for the entry that says so
+            del tail[0]
             at = tail[0][0] - self._start
             shown.append(Exchange(at, "S", f"... {left_out} exchanges left out ..."))
         return shown + [self._shown(*entry) for entry in tail]
 
     def _shown(self, at: float, who: Literal["C", "S"], octets: bytes) -> Exchange:
         text = octets.removesuffix(b"\r\n").decode("utf-8", "backslashreplace")
-        return Exchange(at - self._start, who, self._mask.hide(escaped(text)))
+        return Exchange(at - self._start, who, escaped(self._mask.hide(text)))
 
     @property
     def violations(self) -> list[Violation]:
@@ -185,7 +193,10 @@ class SessionRecord:
         return self._mask.hide(text)
 
     def last_refusal(self) -> str | None:
-        """The last 4xx or 5xx reply, with the line that it answered; None if there was none."""
+        """The last 4xx or 5xx reply, with the line that it answered.
+
+        None if there was none, or if a message was taken after it.
+        """
         asked = ""
         refusal = None
         for _, who, line in self.exchanges:
@@ -193,6 +204,8 @@ class SessionRecord:
                 asked = line
             elif line[:1] in ("4", "5"):
                 refusal = f"{asked} -> {line}" if asked else line
+            elif asked.startswith("<"):  # the content of a message
+                refusal = None
         return refusal
 
     def wait_closed(self, timeout: float = 5.0) -> bool:

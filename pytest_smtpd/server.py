@@ -164,6 +164,7 @@ class Server:
                 service.stop(deadline, disconnect=disconnect)
                 self._draining.append(service)
             ending = self._draining[:] if disconnect else []
+            inside = any(each.callbacks.here for each in self._draining)
         if service is not None and not disconnect:
             service.closed.wait(max(0.0, deadline - monotonic()))
         for each in ending:
@@ -177,7 +178,8 @@ class Server:
                 self._remove_socket()
                 _running.discard(self)
                 self.stopped.set()
-        self._show_raised()
+        if not inside:  # a callback: whoever stops the server next is told
+            self._show_raised()
 
     def _remove_socket(self) -> None:
         unix, self._unix = self._unix, None
@@ -342,7 +344,7 @@ class Server:
             hints.append(f"{len(self.strays)} in strays: their MAIL came during an earlier test")
         for session in list(self.sessions):
             refusal = session.last_refusal()
-            if refusal is not None and not session.messages:
+            if refusal is not None:
                 hints.append(f"refused: {refusal}")
         for other, before in self._others:
             _, messages = other.messages._store.since(before)
@@ -457,10 +459,17 @@ class Server:
                 self.start()
 
     def _end_test(self) -> None:
-        """Takes in what clients have already sent, lets go who is held by a fault."""
+        """Takes in what clients have already sent, lets go who is held by a fault.
+
+        Callbacks that are running may come to their end, until `STOP_TIMEOUT`.
+        """
         service = self._service
         if service is not None:
+            deadline = monotonic() + STOP_TIMEOUT
             service.settle(STOP_TIMEOUT)
+            if service.callbacks.busy:
+                service.callbacks.wait_idle(deadline)
+                service.settle(STOP_TIMEOUT)
         self._show_raised()
 
     def _findings(self) -> list[str]:

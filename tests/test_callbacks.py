@@ -694,3 +694,53 @@ def test_what_a_pattern_of_a_fault_raises_is_shown(outcome: Callable[[str], NoRe
         Client(server) as client,
     ):
         assert client.ehlo().say(MAIL) == "421 4.3.0 localhost Internal error, closing connection"
+
+
+def test_what_was_raised_before_a_callback_stops_the_server_is_shown_by_the_next_stop() -> None:
+    def check(address: str) -> None:
+        raise AssertionError("seen before")
+
+    server = Server(validate_sender=check, validate_recipient=lambda address: server.stop())
+    server.start()
+    with Client(server) as client:
+        client.ehlo().say(MAIL)
+        server.configure(validate_sender=None)
+        client.say(MAIL)
+        assert client.say("RCPT TO:<bob@example.net>").startswith("421")
+    assert server.stopped.wait(LIMIT)
+    with pytest.raises(AssertionError, match="seen before"):
+        server.stop()
+
+
+def test_with_a_server_for_the_run_a_callback_fails_its_own_test() -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def check(message: Message) -> None:
+        asked.set()
+        assert go_on.wait(LIMIT)
+        raise AssertionError("seen in the first test")
+
+    with Server(deliver_mime=check) as server, Client(server) as client:
+        client.ehlo().begin().send(f"{TEXT}.\r\n")
+        assert asked.wait(LIMIT)
+        threading.Timer(0.2, go_on.set).start()  # while the test's end waits for it
+        with pytest.raises(AssertionError, match="seen in the first test"):
+            server._end_test()
+
+
+def test_what_is_raised_for_an_earlier_test_only_warns() -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def check(message: Message) -> None:
+        asked.set()
+        assert go_on.wait(LIMIT)
+        raise AssertionError("seen too late")
+
+    with Server(deliver_mime=check) as server, Client(server) as client:
+        client.ehlo().begin().send(f"{TEXT}.\r\n")
+        assert asked.wait(LIMIT)
+        server._begin_test(server.config, "the next test")
+        go_on.set()
+        assert client.reply().startswith("554 ")
+        with pytest.warns(CallbackWarning, match="asked by a client of an earlier test"):
+            server.stop()

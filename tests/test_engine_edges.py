@@ -143,3 +143,32 @@ def test_parameters_are_ascii(parameter: str, name: str) -> None:
     say(session, b"EHLO me")
     said = say(session, f"MAIL FROM:<\xe4@b.example> SMTPUTF8 {parameter}".encode())
     assert said.endswith(f"501 5.5.4 Bad value for parameter {name}\r\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("options", "hello", "octets", "long"),
+    [
+        ({}, b"EHLO me", 1200, False),
+        ({}, b"HELO me", 512, False),
+        ({}, b"HELO me", 513, True),
+        ({"extensions": ["PIPELINING"]}, b"EHLO me", 513, True),
+        ({"extensions": ["SIZE"]}, b"EHLO me", 1213, True),
+    ],
+)
+def test_only_an_extension_makes_a_command_longer(
+    options: dict[str, object], hello: bytes, octets: int, long: bool
+) -> None:
+    session, journal = begun(addresses="any", **options)
+    say(session, hello)
+    line = b"MAIL FROM:<%b@example.com>"
+    say(session, line % (b"a" * (octets - len(line) - len(b"\r\n") + len(b"%b"))))
+    assert journal.violations == (["long-command"] if long else [])
+
+
+def test_a_limit_holds_from_the_next_chunk_on() -> None:
+    session, _ = begun()
+    for line in (b"EHLO me", b"MAIL FROM:<a@b.example>", b"RCPT TO:<c@d.example>"):
+        say(session, line)
+    assert say(session, b"BDAT 6\r\n1234").startswith(b"250 ")
+    session.profile = Profile(Options(max_size=10), date=lambda: "now")
+    assert say(session, b"BDAT 6 LAST\r\n1234").startswith(b"552 ")

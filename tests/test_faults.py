@@ -26,6 +26,7 @@ from pytest_smtpd.faults import (
     Stall,
     Throttle,
 )
+from pytest_smtpd.serving.connection import Connection
 
 MAIL = "MAIL FROM:<ann@example.com>"
 
@@ -35,6 +36,13 @@ def noops(server: Server, count: int) -> list[str]:
     with Client(server) as client:
         client.ehlo()
         return [client.say("NOOP")[:3] for _ in range(count)]
+
+
+def wait_hits(server: Server, fault: Fault, count: int) -> None:
+    deadline = time.monotonic() + LIMIT
+    while server.hits(fault) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 # ---- what may be written
@@ -399,8 +407,8 @@ def test_421_closes_at_every_stage(stage: str) -> None:
     with Server(faults=[Answer("421 4.3.2 Closing", on=stage)]) as server:
         with Client(server, greeting=False) as client:
             verb = {"rset": "RSET\r\n", "noop": "NOOP\r\n"}.get(stage, "")
-            client.send(f"EHLO me\r\n{verb}{MAIL}\r\nRCPT TO:<b@c.example>\r\nDATA\r\n")
-            client.send(f"{TEXT}.\r\nQUIT\r\n")
+            commands = f"EHLO me\r\n{verb}{MAIL}\r\nRCPT TO:<b@c.example>\r\nDATA\r\n"
+            client.send(f"{commands}{TEXT}.\r\nQUIT\r\n")
             assert client.rest().splitlines()[-1] == b"421 4.3.2 Closing"
         assert server.sessions[0].wait_closed(LIMIT)
         assert server.sessions[0].ended_by == "fault"
@@ -596,9 +604,7 @@ def test_hold_releases_all_who_wait() -> None:
     with Server(faults=[hold]) as server, Client(server) as one, Client(server) as other:
         for client in (one, other):
             client.ehlo().send("NOOP\r\n")
-        deadline = time.monotonic() + LIMIT
-        while server.hits(hold) < 2:
-            assert time.monotonic() < deadline
+        wait_hits(server, hold, 2)
         with Client(server) as third:  # a round trip: both wait now
             third.say("NOOP")
         hold.release()
@@ -716,16 +722,22 @@ def test_raw_in_pieces() -> None:
 
 
 @pytest.mark.parametrize("octets", [1, 3, 1000])
-def test_split_sends_the_reply_in_pieces(octets: int) -> None:
+def test_split_sends_the_reply_in_pieces(octets: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What the client reads at once depends on when it does
+    pieces: list[bytes] = []
+    write = Connection.write
+
+    def noted(self: Connection, data: bytes) -> bool:
+        pieces.append(data)
+        return write(self, data)
+
     with Server(faults=[Split(octets, on="helo")]) as server, Client(server) as client:
-        client.send("EHLO me\r\n")
-        pieces = []
-        while not re.search(rb"^250 [^\r]*\r\n\Z", b"".join(pieces), re.MULTILINE):
-            pieces.append(client.socket.recv(65536))
-        if octets == 1000:
-            assert len(pieces) == 1
-        else:
-            assert len(pieces) > 3
+        monkeypatch.setattr(Connection, "write", noted)
+        reply = client.say("EHLO me")
+        sent = b"".join(pieces)
+        assert sent.count(b"\r\n") == len(reply.splitlines())
+        assert {len(piece) for piece in pieces[:-1]} <= {octets}
+        assert len(pieces) == -(-len(sent) // octets)
         assert client.say("NOOP").startswith("250")
 
 
@@ -762,7 +774,7 @@ def test_delay_waits_and_only_for_the_session_that_asks() -> None:
         slow.send("NOOP\r\n")
         assert other.say("RSET").startswith("250")
         assert slow.reply().startswith("250")
-        assert time.monotonic() - started >= 0.19
+        assert time.monotonic() - started >= 0.1
 
 
 def test_throttle_reads_slowly() -> None:
@@ -771,7 +783,7 @@ def test_throttle_reads_slowly() -> None:
         client.ehlo()
         started = time.monotonic()
         assert client.deliver("x" * 24_998 + "\r\n").startswith("250")
-        assert time.monotonic() - started > 0.3
+        assert time.monotonic() - started >= 0.25
         assert server.hits(fault) == 1
 
 
@@ -812,12 +824,10 @@ def test_they_end_at_once_when_the_server_stops(fault: Fault) -> None:
         if isinstance(fault, Throttle):
             server.faults.append(fault)
         client.send("NOOP\r\n")
-        deadline = time.monotonic() + LIMIT
-        while not server.hits(fault):
-            assert time.monotonic() < deadline
+        wait_hits(server, fault, 1)
         started = time.monotonic()
         server.stop()
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 2.0
         if not isinstance(fault, Raw):
             assert client.reply().startswith("421 ")
     assert server.sessions[0].ended_by == "server"
@@ -843,4 +853,34 @@ def test_a_client_that_is_reset_before_its_fault_begins() -> None:
     with Server(faults=[Delay(0, on="connect")]) as server:
         for _ in range(50):
             Client(server, greeting=False).reset()
-    assert len(server.sessions) == 50
+    # not 50: of who is reset before it is accepted not every system tells
+    assert all(session.wait_closed(LIMIT) for session in server.sessions)
+
+
+def test_in_lmtp_a_split_for_one_recipient_holds_for_all_replies() -> None:
+    split = Split(1, on="message", times=1)
+    with Server(protocol="lmtp", faults=[split]) as server, Client(server) as client:
+        client.say("LHLO me")
+        client.say(MAIL)
+        for name in ("bob", "carol"):
+            client.say(f"RCPT TO:<{name}@example.net>")
+        client.say("DATA")
+        client.send(f"{TEXT}.\r\n")
+        assert len(client.socket.recv(1000)) < 10
+    assert server.hits(split) == 1
+
+
+def test_in_lmtp_a_421_for_one_recipient_ends_the_session_by_the_fault() -> None:
+    fault = Answer(421, on="message", match="bob@*")
+    with Server(protocol="lmtp", faults=[fault]) as server, Client(server) as client:
+        client.say("LHLO me")
+        client.say(MAIL)
+        for name in ("bob", "carol"):
+            client.say(f"RCPT TO:<{name}@example.net>")
+        client.say("DATA")
+        client.send(f"{TEXT}.\r\n")
+        assert client.reply().startswith("421 ")
+        client.rest()
+        assert server.sessions[0].wait_closed(LIMIT)
+    assert server.sessions[0].ended_by == "fault"
+    assert [message.recipients for message in server.messages] == [("carol@example.net",)]

@@ -262,6 +262,8 @@ LARGE = {
     "html scripts": lambda: fill(HTML, b"<script>"),
     "html entities": lambda: fill(HTML, b"&a"),
     "html entities in tags": lambda: fill(HTML, b"<a href=&#>&"),
+    "html blank tags": lambda: fill(HTML + b"<a", b" ") + b">",
+    "html slash tags": lambda: fill(HTML + b"<a href=x", b" /") + b">",
     "html spaces": lambda: fill(HTML, b" <b>"),
     "html breaks": lambda: fill(HTML, b"<br> "),
     "html links": lambda: fill(HTML, b"<a href=x%s>x</a>", 8 * MEGABYTE),

@@ -16,7 +16,7 @@ import pytest
 
 from client import LIMIT, TEXT, Client
 from pytest_smtpd import Exchange, Reject, Server, SessionRecord, TLSInfo, Violation
-from pytest_smtpd.faults import Answer, Drop, Hold, Raw, Stall
+from pytest_smtpd.faults import Answer, Drop, Hold, Raw, Split, Stall
 from pytest_smtpd.smtp.violations import VIOLATIONS
 
 SECRET = "s3cr3t-Pa55word"
@@ -643,3 +643,29 @@ def test_the_trace_names_the_protocol(hello: str, parameters: str, protocol: str
         assert client.say(f"{TEXT}.").startswith("250")
     received = str(server.messages[0]["Received"])
     assert received.startswith(f"from me.example ([127.0.0.1])\tby localhost with {protocol} id ")
+
+
+@pytest.mark.parametrize(("noted", "left_out"), [(1000, 0), (1001, 2), (1500, 501)])
+def test_a_thousand_exchanges_are_kept(noted: int, left_out: int) -> None:
+    record = SessionRecord()
+    for number in range(noted):
+        record.client(b"%d" % number)
+    lines = [exchange.line for exchange in record.exchanges]
+    assert len(lines) == 1000
+    assert (lines[0], lines[-1]) == ("0", str(noted - 1))
+    gap = [f"... {left_out} exchanges left out ..."] if left_out else []
+    assert [line for line in lines if "left out" in line] == gap
+
+
+def test_what_a_split_reply_says_is_in_the_record_before_it() -> None:
+    with (
+        Server(faults=[Split(1, on="helo"), Split(1, on="quit")]) as server,
+        Client(server) as client,
+    ):
+        client.send("EHLO me.example\r\n")
+        client.came = client.socket.recv(1)
+        assert server.sessions[0].helo == "me.example"
+        client.reply()
+        client.send("QUIT\r\n")
+        assert client.socket.recv(1) == b"2"
+        assert server.sessions[0].ended_by == "quit"

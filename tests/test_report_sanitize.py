@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -255,3 +256,13 @@ def test_usual_declarations_stay() -> None:
         "background:linear-gradient(#fff, #000);mso-line-height-rule:exactly"
     )
     assert css.declarations(usual) == usual
+
+
+@pytest.mark.parametrize("blanks", [" ", " /", "\n"])
+@pytest.mark.parametrize("tag", ["<p", "<a href=x", "<img alt=x"])
+def test_blanks_at_the_end_of_a_tag_are_read_once(tag: str, blanks: str) -> None:
+    # Quadratic, it would take minutes
+    begun = time.thread_time()
+    html, _ = sanitize.sanitize(f"{tag}{blanks * 500_000}>text")
+    assert "text" in html
+    assert time.thread_time() - begun < 8

@@ -275,3 +275,17 @@ def test_a_host_without_an_ip_address_is_in_no_network() -> None:
         Client(server) as client,
     ):
         assert client.greeting.startswith("220 ")
+
+
+def test_who_misses_a_message_is_told_of_a_refusal_that_no_message_followed() -> None:
+    with Server(reject_recipient="carol@*") as server, Client(server) as client:
+        client.ehlo().deliver(TEXT, "ann@example.com", "bob@example.net")
+        client.say("MAIL FROM:<ann@example.com>")
+        client.say("RCPT TO:<carol@example.net>")
+        with pytest.raises(AssertionError, match=r"refused: RCPT TO:<carol@.* -> 553 "):
+            server.messages.one(to="carol@*")
+        client.say("RSET")
+        client.deliver(TEXT, "ann@example.com", "dave@example.net")
+        with pytest.raises(AssertionError) as caught:
+            server.messages.one(to="erin@*")
+        assert "refused:" not in str(caught.value)

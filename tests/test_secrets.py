@@ -375,3 +375,20 @@ def test_a_password_in_a_mail_shows_in_no_text_of_ours() -> None:
                 call()
             shown.append(str(caught.value))
     assert_hidden("\n".join(shown), set())
+
+
+@pytest.mark.parametrize("password", ["back\\slash'\"x", "it's-a-secret", "tab\there-it-is"])
+def test_a_password_is_hidden_where_it_is_escaped_or_cut(password: str) -> None:
+    subject = f"{'x' * 40} {password} {'y' * 80}".replace("\t", " ")
+    with Server(users={USER: password}) as server, Client(server) as client:
+        client.ehlo().say(f"NOOP {password}")
+        client.deliver(f"Subject: {subject}\r\nX: {password}\r\n\r\n{password}\r\n")
+    with pytest.raises(AssertionError) as caught:
+        server.messages.one(subject="nothing")
+    [message] = server.messages
+    shown = [repr(server.messages), repr(message), str(server.sessions[0]), str(caught.value)]
+    shown.append(repr({password: "in a mapping", "quotes": "'\""}))
+    for text in map(server.sessions[0].hide, shown):
+        assert password not in text
+        assert repr(password)[1:-1] not in text
+        assert password[:6] not in text

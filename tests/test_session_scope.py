@@ -501,3 +501,46 @@ def test_the_run_may_have_an_address_of_its_own(project: pytest.Pytester) -> Non
 """,
     )
     run(project).assert_outcomes(passed=3)
+
+
+def test_a_message_belongs_to_the_test_in_which_its_mail_command_was_whole(
+    project: pytest.Pytester,
+) -> None:
+    write(
+        project,
+        test_busy=SEND
+        + """
+    pool = []
+
+    def test_half_a_command(smtpd):
+        client = Client(smtpd).ehlo()
+        client.send("MA")
+        pool.append(client)
+
+    def test_the_other_half(smtpd):
+        client = pool.pop()
+        assert client.say("IL FROM:<b@example.com>").startswith("250")
+        client.say("RCPT TO:<bob@example.net>")
+        client.say("DATA")
+        assert client.say("Subject: x\\r\\n\\r\\n.").startswith("250")
+        client.close()
+        assert smtpd.messages.one().session is smtpd.sessions[0]
+        assert smtpd.strays == []
+
+    @pytest.mark.smtpd(faults=[Delay(1.0, on="noop")])
+    def test_a_command_that_takes_long(smtpd):
+        client = Client(smtpd).ehlo()
+        client.send("NOOP\\r\\n")
+        pool.append(client)
+
+    def test_sent_behind_it(smtpd):
+        client = pool.pop()
+        client.send("MAIL FROM:<d@example.com>\\r\\nRCPT TO:<bob@example.net>\\r\\nDATA\\r\\n")
+        assert [client.reply()[:3] for _ in range(4)] == ["250", "250", "250", "354"]
+        assert client.say("Subject: x\\r\\n\\r\\n.").startswith("250")
+        client.close()
+        assert smtpd.messages.one().session is smtpd.sessions[0]
+        assert smtpd.strays == []
+""",
+    )
+    run(project).assert_outcomes(passed=4)

@@ -13,13 +13,14 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import inner_run
 from client import LIMIT, TEXT, Client, connects, threads
 from pytest_smtpd import Server
-from pytest_smtpd.faults import Throttle
+from pytest_smtpd.faults import Answer, Delay, Split, Throttle
 from pytest_smtpd.serving import service
 
 trustme = pytest.importorskip("trustme")
@@ -68,6 +69,14 @@ def codes(server: Server) -> list[str]:
 def wait_ended(server: Server) -> None:
     """Until the server is done with the client, which must not take as long as a time-out."""
     assert all(session.wait_closed() for session in server.sessions)
+
+
+def wait_accepted(server: Server) -> None:
+    """Until the server has taken in the first client, which says nothing of it."""
+    deadline = time.monotonic() + LIMIT
+    while not server.sessions:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def took(call: Callable[[], object]) -> float:
@@ -302,7 +311,7 @@ def test_a_client_that_waits_for_a_greeting_on_a_tls_port(
 
 def test_silence_on_a_tls_port_ends_with_the_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "FIRST_OCTET_TIMEOUT", 2 * LIMIT)
-    with Server(tls="implicit", timeout=0.4) as server:
+    with Server(tls="implicit", timeout=0.1) as server:
         with Client(server, greeting=False) as client:
             assert client.rest() == b""
         wait_ended(server)
@@ -319,13 +328,20 @@ def test_a_probe_of_a_tls_port_is_no_violation() -> None:
 
 
 @pytest.mark.parametrize("tls", TLS)
-def test_a_client_that_is_silent_in_the_handshake(tls: str) -> None:
-    with Server(tls=tls, timeout=0.2) as server, Client(server, greeting=False) as client:
+def test_a_client_that_is_silent_in_the_handshake(
+    tls: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "FIRST_OCTET_TIMEOUT", LIMIT)
+    with Server(tls=tls) as server, Client(server, greeting=tls == "starttls") as client:
         if tls == "starttls":
-            client.reply()
-            client.ehlo().say("STARTTLS")
-        client.send(b"\x16\x03\x01\x02")
+            client.ehlo()
+        else:
+            wait_accepted(server)  # the time-out must not yet hold for the first octet
+        server.configure(timeout=0.1)
         with contextlib.suppress(ConnectionError):
+            if tls == "starttls":
+                client.say("STARTTLS")
+            client.send(b"\x16\x03\x01\x02")
             client.rest()
         wait_ended(server)
     assert server.sessions[0].ended_by == "timeout"
@@ -670,10 +686,42 @@ def test_a_throttled_client_may_encrypt() -> None:
 
 
 def test_a_handshake_that_never_comes_is_ended_without_a_word() -> None:
-    with Server(tls="starttls", timeout=0.2) as server, Client(server) as client:
-        assert client.ehlo().say("STARTTLS").startswith("220")
+    with Server(tls="starttls") as server, Client(server) as client:
+        client.ehlo()
+        server.configure(timeout=0.1)
+        assert client.say("STARTTLS").startswith("220")
         assert client.rest() == b""
         session = server.sessions[0]
         assert session.wait_closed(LIMIT)
         assert session.ended_by == "timeout"
         assert "421" not in str(session)
+
+
+@pytest.mark.parametrize("tls", TLS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"deliver_mime": lambda message: time.sleep(0.1)},
+        {"faults": [Delay(0.1, on="quit")]},
+        {"faults": [Split(1, on="message")]},
+        {"faults": [Answer("250 OK", on="noop")]},
+    ],
+    ids=["at-once", "callback", "delay", "split", "another-fault"],
+)
+def test_a_client_that_ends_its_side_gets_what_is_due(tls: str, options: dict[str, Any]) -> None:
+    with Server(tls=tls, **options) as server, encrypted(server) as client:
+        tcp = client.socket
+        client.ehlo().begin()
+        client.send(f"{TEXT}.\r\nQUIT\r\n")
+        with contextlib.suppress(ssl.SSLError):  # it says goodbye, and has not heard ours
+            tcp.settimeout(0)
+            tcp.unwrap()
+        tcp.settimeout(LIMIT)
+        said = b""
+        with contextlib.suppress(ssl.SSLZeroReturnError):  # the end, where both have said it
+            while data := tcp.recv(1000):
+                said += data
+        assert said.startswith(b"250 ")
+        assert b"\r\n221 " in said
+        assert len(server.messages) == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 # Tags, attributes of anchors and pieces of text looked at; some 100 times a real newsletter's.
@@ -55,6 +56,18 @@ def end_of_declaration(source: str, start: int) -> int | None:
         end = source.find(">", start + 2)
         return end + 1 if end >= 0 else -1
     return None
+
+
+def attributes(
+    pattern: re.Pattern[str], source: str, start: int, end: int
+) -> Iterator[re.Match[str]]:
+    """The attributes of a tag, one right behind the other.
+
+    `finditer` would search on behind the last one, from each blank before the end of the tag anew.
+    """
+    while (found := pattern.match(source, start, end)) is not None:
+        yield found
+        start = found.end()
 
 
 class Anchor(NamedTuple):
@@ -145,7 +158,7 @@ class _Reader:
         return start + 1
 
     def _attribute(self, wanted: str, start: int, end: int) -> str | None:
-        for attribute in _ATTRIBUTE.finditer(self._source, start, end):
+        for attribute in attributes(_ATTRIBUTE, self._source, start, end):
             self._steps += 1
             if attribute[1].lower() == wanted:
                 value = attribute[2] or attribute[3] or attribute[4] or ""

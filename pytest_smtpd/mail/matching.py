@@ -235,11 +235,13 @@ def _describe_value(value: object) -> str:
 
 def describe_message(message: Message) -> str:
     """One line: id, sender -> recipients, subject; nothing in it can break the line."""
-    recipients = [_printable(address) for address in message.recipients]
+    hide = message._hide  # before anything is escaped or cut
+    recipients = [_printable(hide(address)) for address in message.recipients]
     if len(recipients) > 5:
         recipients[3:] = [f"and {len(recipients) - 3} more"]
-    sender = _printable(message.sender) or "<>"
-    return f"{message.id}  {sender} -> {', '.join(recipients)}  {cut(repr(message.subject), 78)}"
+    sender = _printable(hide(message.sender)) or "<>"
+    subject = cut(repr(hide(message.subject)), 78)
+    return f"{message.id}  {sender} -> {', '.join(recipients)}  {subject}"
 
 
 def _printable(address: str) -> str:

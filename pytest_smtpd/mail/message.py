@@ -161,8 +161,8 @@ class Message(EmailMessage):
         if more > 0:
             shown += f" and {more} more"
         line = f"{self.id} {self.sender or '<>'} -> {shown}"
-        text = f"<Message {_printable(line, 300)} '{_printable(self.subject, _SHOWN_LENGTH)}'>"
-        return self._hide(text)
+        subject = _printable(self._hide(self.subject), _SHOWN_LENGTH)
+        return f"<Message {_printable(self._hide(line), 300)} '{subject}'>"
 
     def _hide(self, text: str) -> str:
         """Masks the passwords of the server that the message came through."""

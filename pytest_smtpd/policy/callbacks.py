@@ -92,6 +92,8 @@ class Callbacks:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._ended = threading.Condition(self._lock)  # a call has
+        self._running = 0
         self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
         self._loop: _LoopThread | None = None
@@ -107,7 +109,15 @@ class Callbacks:
             else:
                 worker = _Worker(self._finished)
                 self._workers.append(worker)
-        worker.tasks.put(lambda: self._call(call, done))
+            self._running += 1
+
+        def over(error: BaseException | None) -> None:
+            done(error)
+            with self._lock:
+                self._running -= 1
+                self._ended.notify_all()
+
+        worker.tasks.put(lambda: self._call(call, over))
 
     def _call(self, call: Callable[[], object], done: Done) -> None:
         try:
@@ -134,6 +144,24 @@ class Callbacks:
                 self._idle.append(worker)
                 return
         worker.tasks.put(None)
+
+    @property
+    def here(self) -> bool:
+        """Whether the present thread is one of these."""
+        threads = [worker.thread for worker in self._workers]
+        if self._loop is not None:
+            threads.append(self._loop.thread)
+        return threading.current_thread() in threads
+
+    @property
+    def busy(self) -> bool:
+        return self._running > 0
+
+    def wait_idle(self, deadline: float) -> None:
+        """Waits until all that was asked is answered, until `deadline` on the real clock."""
+        with self._lock:
+            while self._running and (left := deadline - monotonic()) > 0:
+                self._ended.wait(left)
 
     def close(self, deadline: float) -> None:
         """Ends the threads; waits for those that can end until `deadline` on the real clock.

@@ -14,7 +14,7 @@ from html import escape
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from pytest_smtpd.mail.markup import TAG_NAME, end_of_declaration, unescape
+from pytest_smtpd.mail.markup import TAG_NAME, attributes, end_of_declaration, unescape
 
 from . import css
 
@@ -205,7 +205,7 @@ class _Writer:
 
     def _read(self, start: int, end: int) -> dict[str, str]:
         found: dict[str, str] = {}
-        for attribute in _ATTRIBUTE.finditer(self._source, start, end):
+        for attribute in attributes(_ATTRIBUTE, self._source, start, end):
             value = attribute[2] or attribute[3] or attribute[4] or ""
             found.setdefault(attribute[1].lower(), value)  # the first one counts
         return found

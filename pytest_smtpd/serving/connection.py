@@ -57,6 +57,7 @@ class Connection:
         self.stalled = False
         self.held = False  # a fault waits, and for nothing that comes by itself
         self._epoch = self.session.tag = epoch
+        self._came = epoch, 0  # so many octets in the test of this epoch, if that is another one
         self.eof = False
         self._closing = False
         self._content_seen = -1
@@ -92,8 +93,11 @@ class Connection:
             self._mind_reading()
         if self._closing:
             return
-        if self._epoch != self.state.epoch and self._goes_on(data):
-            self._renew_record()
+        if self._epoch != self.state.epoch:
+            if self._goes_on(data):
+                self._renew_record()
+            epoch, before = self._came
+            self._came = self.state.epoch, octets + (before if epoch == self.state.epoch else 0)
         self.session.receive(data)
         self._pump()
         if self.session.progress != self._progress:
@@ -110,7 +114,16 @@ class Connection:
         """
         if self._task or self.session.backlog:
             return False
-        return self.session.content_octets is not None or data.upper() != b"QUIT\r\n"
+        return self.session.content_octets is not None or not _is_quit(data)
+
+    def _begins(self) -> bool:
+        """The same of the next line, if that has waited behind a command of an earlier test."""
+        session = self.session
+        if session.transaction or not session.backlog or _is_quit(session.input.peek(6)):
+            return False
+        epoch, octets = self._came
+        old = session.backlog - (octets if epoch == self.state.epoch else 0)
+        return old <= 0 or not session.input.has_line(old)
 
     def _renew_record(self) -> None:
         """A connection that outlives its test is another session for the next one."""
@@ -127,8 +140,10 @@ class Connection:
         if self._closing or self.stalled:
             return False
         self._pump()
-        # a client that only closed its sending side still gets its replies; TLS has no such half
-        return self.record.tls is None
+        # A client that only closed its sending side still gets its replies. TLS has no such half:
+        # but what is being worked on is sent, and then it is closed
+        waits = self._task is not None or self._scheduled or self.write_paused
+        return self.record.tls is None or waits
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -163,6 +178,8 @@ class Connection:
         self._service.activity += 1
         session.lines_left = BATCH
         while not (self._task or self.write_paused or self._closing or self._scheduled):
+            if self._epoch != state.epoch and self._begins():
+                self._renew_record()
             session.profile = state.profile
             event = session.next_event()
             if self._faults and self._drop_inside_message(event):
@@ -194,10 +211,9 @@ class Connection:
         self._pump()
 
     def build(self, event: MessageReceived, recipients: Sequence[int] | None = None) -> Message:
-        session, record = self.session, self.record
-        record.helo, record.user = session.hello, session.user  # pipelined, it may be news
+        self.note()  # what was sent along with it may be news
         return self.state.message(
-            event.raw, event.transaction, recipients, record, esmtp=session.esmtp
+            event.raw, event.transaction, recipients, self.record, esmtp=self.session.esmtp
         )
 
     def accept_message(
@@ -213,12 +229,16 @@ class Connection:
         else:
             self.session.accept([answer or queued for answer in answers])
 
-    def _flush(self) -> None:
+    def note(self) -> None:
+        """Puts into the record what the client may now be told."""
         session, record = self.session, self.record
-        data = session.bytes_to_send()
         record.helo, record.user = session.hello, session.user
         if session.closing:
             record.ends("quit" if session.quit else "server")
+
+    def _flush(self) -> None:
+        data = self.session.bytes_to_send()
+        self.note()
         if data:
             self.write(data)
 
@@ -397,6 +417,10 @@ class Connection:
                 transport.pause_reading()
             else:
                 transport.resume_reading()
+
+
+def _is_quit(octets: bytes) -> bool:
+    return octets.upper() == b"QUIT\r\n"
 
 
 def note_failed_handshake(record: SessionRecord, error: OSError) -> None:

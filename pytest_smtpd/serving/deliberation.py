@@ -44,7 +44,8 @@ class Deliberation:
             if done:
                 return
             if answer is not None and not answer.positive:
-                self._refuse(answer)
+                self._note_end([answer])
+                self._session.refuse(answer)
             elif isinstance(event, MessageReceived):
                 await self._deliver(event, range(len(event.transaction.rcpt_to)), [answer])
             else:
@@ -64,14 +65,14 @@ class Deliberation:
                 return
             answers.append(answer)
         kept = [n for n, answer in enumerate(answers) if answer is None or answer.positive]
+        self._note_end(answers)
         if kept:
             await self._deliver(event, kept, answers)
         else:
-            self._refuse([answer for answer in answers if answer is not None])
+            self._session.refuse([answer for answer in answers if answer is not None])
 
     async def _ask_faults(self, stage: str, subjects: Sequence[str]) -> tuple[bool, Reply | None]:
         """Carries out the faults of a stage: whether that was all, and what to answer instead."""
-        self._split = None
         for fault in await self._acting(stage, subjects):
             match fault:
                 case Delay(seconds=seconds):
@@ -101,11 +102,9 @@ class Deliberation:
         if error is not None:
             raise error
 
-    def _refuse(self, reply: Reply | Sequence[Reply]) -> None:
-        """Refuses because a fault says so."""
-        if 421 in [each.code for each in ([reply] if isinstance(reply, Reply) else reply)]:
+    def _note_end(self, answers: Sequence[Reply | None]) -> None:
+        if any(answer is not None and answer.code == 421 for answer in answers):
             self._connection.record.ends("fault")
-        self._session.refuse(reply)
 
     async def _refusal(self, event: Event) -> Reply | None:
         judge = self._state.judge
@@ -239,6 +238,7 @@ class Deliberation:
 
     async def _send_split(self) -> None:
         if self._split is not None:
+            self._connection.note()
             await self._send_pieces(self._session.bytes_to_send(), self._split)
 
     async def _send_pieces(self, data: bytes, octets: int | None) -> bool:

@@ -91,15 +91,16 @@ class ChunkReader(_Content):
 
     __slots__ = ("chunk_size", "last", "remaining")
 
-    def __init__(self, limit: int | None) -> None:
-        super().__init__(limit)
+    def __init__(self) -> None:
+        super().__init__(None)
         self.chunk_size = 0  # octets of the present chunk, and how many are still to come
         self.remaining = 0
         self.last = False
 
-    def begin(self, octets: int, last: bool) -> None:
+    def begin(self, octets: int, last: bool, limit: int | None) -> None:
+        """A chunk of so many octets comes; `limit` is that of the message."""
         self.chunk_size = self.remaining = octets
-        self.last = last
+        self.last, self._limit = last, limit
 
     def feed(self, data: bytes) -> bytes | None:
         """Takes octets; gives back what stands behind the chunk once it is whole."""

@@ -38,8 +38,12 @@ if TYPE_CHECKING:
 
 _HTTP = frozenset({"CONNECT", "GET", "HEAD", "OPTIONS", "POST", "PRI", "PUT"})
 MAX_COMMAND = 512  # RFC 5321 section 4.5.3.1.4, with the CRLF
-# What extensions add: SIZE, BODY, SMTPUTF8, DSN and AUTH to MAIL; DSN to RCPT; RFC 4954 section 4
-_EXTRA_OCTETS = {"MAIL": 700, "RCPT": 600, "AUTH": 12_288 - MAX_COMMAND}
+# What extensions add where one of them is offered (RFC 1870, 3461, 4954, 6152, 6531)
+_EXTRA_OCTETS = {
+    "MAIL": (700, frozenset({"SIZE", "8BITMIME", "BINARYMIME", "SMTPUTF8", "DSN", "AUTH"})),
+    "RCPT": (600, frozenset({"DSN"})),
+    "AUTH": (12_288 - MAX_COMMAND, frozenset({"AUTH"})),
+}
 
 
 class CommandLine(NamedTuple):
@@ -70,8 +74,6 @@ def _read(line: bytes) -> CommandLine:
         and not line.upper().endswith(b" SMTPUTF8")
     ):
         violations.append("non-ascii-command")
-    if len(line) + 2 > MAX_COMMAND + _EXTRA_OCTETS.get(verb, 0):
-        violations.append("long-command")
     masks = line.lstrip().upper().startswith(b"AUTH")
     return CommandLine(
         word, verb, argument.strip(b" "), command, masks, malformed, tuple(violations)
@@ -104,6 +106,8 @@ def dispatch(session: Session, line: bytes) -> Event | None:
     session.commands += 1
     if violations or malformed:
         _blame(session, malformed, violations)
+    if len(line) + len(b"\r\n") > MAX_COMMAND:
+        _mind_length(session, verb, line)
     session.in_group = (
         command is not None and command.in_group and session.esmtp and profile.pipelining
     )
@@ -128,6 +132,14 @@ def _blame(session: Session, malformed: str | None, violations: Sequence[str]) -
         raise Malformed(replies.BARE_LF_IN_COMMAND, malformed)
     for code in violations:
         session.blame(code)
+
+
+def _mind_length(session: Session, verb: str, line: bytes) -> None:
+    extra, extensions = _EXTRA_OCTETS.get(verb, (0, frozenset[str]()))
+    if not session.esmtp or not extensions & set(session.profile.extensions):
+        extra = 0
+    if len(line) + len(b"\r\n") > MAX_COMMAND + extra:
+        session.blame("long-command")
 
 
 def _obstacle(session: Session, verb: str, command: Command | None) -> Reply | None:
@@ -257,8 +269,8 @@ def _data(session: Session, argument: bytes) -> Event | None:
 
 def _bdat(session: Session, argument: bytes) -> Event | None:
     octets, last = grammar.chunk(argument)
-    session.chunks = session.chunks or ChunkReader(session.profile.max_size)
-    session.chunks.begin(octets, last)
+    session.chunks = session.chunks or ChunkReader()
+    session.chunks.begin(octets, last, session.profile.max_size)
     session.phase = Phase.CHUNKS
     session.begin_content(session.chunks)
     return None

@@ -42,8 +42,12 @@ class LineBuffer:
         self._keep_from(len(self._data))
         return data
 
-    def starts_with(self, octets: bytes) -> bool:
-        return self._data.startswith(octets, self._start)
+    def peek(self, octets: int) -> bytes:
+        return self._data[self._start : self._start + octets]
+
+    def has_line(self, octets: int) -> bool:
+        """Whether a line ends in the first so many of them."""
+        return self._data.find(b"\r\n", self._start, self._start + octets) >= 0
 
     def next_line(self) -> bytes | None:
         """The next line without its CRLF, or None; of one over MAX_LINE the first MAX_LINE + 1."""

@@ -179,7 +179,7 @@ class Session:
                     self.blame(malformed.violation)
                     self.send(malformed.reply)
             else:
-                if self.input.starts_with(_CLIENT_HELLO):
+                if self.input.peek(2) == _CLIENT_HELLO:
                     self._hang_up_on_tls()
                 return None
         return self._event
