@@ -86,24 +86,15 @@ def _parser() -> _Parser:
 
 
 def _add(group: Any, option: Option) -> None:
+    default = PORT if option.name == "port" else option.default
+    help = option.describe(_HELP.get(option.name, option.help), default)
     for hidden, flag in enumerate(option.flags):
         group.add_argument(
             f"--{flag}",
             dest=option.name,
-            help=argparse.SUPPRESS if hidden else _help(option).replace("%", "%%"),
+            help=argparse.SUPPRESS if hidden else help.replace("%", "%%"),
             **option.argument,
         )
-
-
-def _help(option: Option) -> str:
-    default: object = PORT if option.name == "port" else option.default
-    if isinstance(default, tuple):
-        default = ", ".join(default)
-    elif isinstance(default, bool):
-        default = "yes" if default else "no"
-    text = _HELP.get(option.name, option.help)
-    repeated = "; may be repeated" if option.several else ""
-    return f"{text}{repeated} (default: {default or 'none'})"
 
 
 def _options(parser: _Parser, namespace: argparse.Namespace) -> Options:

@@ -7,7 +7,7 @@ every start of pytest, so this module loads next to nothing: what a check needs,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, dataclass_transform
 
 from . import checks
@@ -76,6 +76,17 @@ class Option:
             kind = {"nargs": "?", "const": "true"}
         return {"metavar": checks.usage(self.name, self.check, flag=self.flag), **kind}
 
+    def describe(self, help: str, default: object) -> str:
+        """What a command line says of it."""
+        if isinstance(default, tuple):
+            default = ", ".join(map(str, default))
+        elif isinstance(default, bool):
+            default = "yes" if default else "no"
+        elif default is None:
+            default = ""
+        repeated = "; may be repeated" if self.several else ""
+        return f"{help}{repeated} (default: {'none' if default == '' else default})"
+
     def __get__(self, instance: object, owner: type) -> object:
         return self if instance is None else self.default
 
@@ -110,10 +121,12 @@ class _Frozen:
         __tracebackhide__ = True
         for name, value in given.items():
             if name not in OPTIONS:
-                raise unknown(name)
+                raise _unknown(name)
             _put(self.__dict__, name, value)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
+        from .option_names import how_to_set
+
         __tracebackhide__ = True
         raise AttributeError(f"Options are frozen: {how_to_set(name)}")
 
@@ -367,43 +380,11 @@ def _checked(option: Option, value: object) -> object:
         raise ValueError(text) from None
 
 
-def unknown(name: str, others: Iterable[str] = ()) -> TypeError:
-    """The error for an option that does not exist, with the nearest that does, or of `others`."""
-    from .patterns import nearest
+def _unknown(name: str) -> TypeError:
+    from .option_names import unknown
 
-    if name not in ELSEWHERE:
-        hint = nearest(name, [*OPTIONS, *others])
-    elif ELSEWHERE[name]:
-        hint = f" (did you mean {ELSEWHERE[name]}?)"
-    else:
-        hint = ""
-    return TypeError(f"unknown smtpd option {name!r}{hint or '; pytest --markers lists them'}")
+    return unknown(name)
 
-
-def how_to_set(name: str) -> str:
-    """What to do in place of an assignment to this option."""
-    if name not in OPTIONS:
-        return str(unknown(name))
-    if OPTIONS[name].live:
-        return f"set {name!r} by Server.configure({name}=...)"
-    return f"set {name!r} in the marker or in Server({name}=...), before the server runs"
-
-
-# What other servers for tests call it
-ELSEWHERE = {
-    "auth_require_tls": "auth_requires_tls=True with tls='starttls'",
-    "enforce_auth": "require_auth=True with users={'user': 'password'}",
-    "login_password": "users={'user': 'password'}",
-    "login_username": "users={'user': 'password'}",
-    "ready_timeout": "",  # nothing to wait for
-    "ssl": "tls='implicit'",
-    "ssl_cert_files": "certificate=(certificate, key)",
-    "ssl_certificate_files": "certificate=(certificate, key)",
-    "starttls": "tls='starttls'",
-    "use_ssl": "tls='implicit'",
-    "use_starttls": "tls='starttls'",
-    "use_tls": "tls='implicit'",
-}
 
 # aiosmtpd and smtpdfix know the greeting's name by this one
 _ALIASES = {"server_hostname": "greeting_hostname"}
@@ -429,7 +410,7 @@ def merge(
     for given_name, value in given.items():
         name = _ALIASES.get(given_name, given_name)
         if name not in OPTIONS:
-            raise unknown(given_name)
+            raise _unknown(given_name)
         values.pop(name, None)
         if value is None and (restore or not OPTIONS[name].no_limit):
             continue

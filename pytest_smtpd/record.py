@@ -99,7 +99,7 @@ def escaped(text: str) -> str:
     return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
-class _Content:
+class _Uninspected:
     """A message's octets, to be inspected when somebody asks, which in most tests nobody does.
 
     That saves 2 us a message of 1 KB and three of the nine passes over one of 20 MB.
@@ -148,7 +148,7 @@ class SessionRecord:
         self._head: list[_Entry] = []
         self._tail: deque[_Entry] | None = None  # from when that is full
         self._behind_head = 0  # entries that came when that was full
-        self._noted: list[str | _Content] = []  # the codes of violations, and where more may be
+        self._noted: list[str | _Uninspected] = []  # the codes of violations, and where more may be
         self._counts: dict[str, int] = {}
         self._logged = logger.isEnabledFor(logging.DEBUG)
         self._is_closed = False
@@ -258,7 +258,7 @@ class SessionRecord:
 
     def message(self, raw: bytes, eight_bit: bool) -> None:
         """For the server: a whole message came; octets over 127 were announced, or not."""
-        self._noted.append(_Content(raw, eight_bit))
+        self._noted.append(_Uninspected(raw, eight_bit))
 
     def violation(self, code: str) -> None:
         """For the server: the client did what this row of the table of violations says."""

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from .clock import monotonic
 from .faults import Fault
 from .mail.mailbox import Mailbox
-from .options import ELSEWHERE, OPTIONS, Options, how_to_set, merge
+from .option_names import ELSEWHERE, how_to_set
+from .options import OPTIONS, Options, merge
 from .record import SessionRecord
 from .serving.listen import identity, listen, listen_unix
 from .serving.service import Service
@@ -471,26 +472,6 @@ class Server:
                 service.callbacks.wait_idle(deadline)
                 service.settle(STOP_TIMEOUT)
         self._show_raised()
-
-    def _findings(self) -> list[str]:
-        """What the option `strict` objects to, a line each."""
-        strict, ignore = self._config.strict, self._config.ignore
-        found = []
-        if strict in (True, "violations"):
-            found += [
-                f"violation {violation}"
-                for session in list(self.sessions)
-                for violation in session.violations
-                if violation.code not in ignore
-            ]
-        if strict in (True, "problems"):
-            found += [
-                f"problem {problem} in {message!r}"
-                for message in self.messages
-                for problem in message.problems()
-                if problem.code not in ignore
-            ]
-        return found
 
     def __repr__(self) -> str:
         where = "not started" if self._address is None else self.url

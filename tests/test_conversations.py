@@ -103,7 +103,7 @@ def test_conversation(case: Case) -> None:
     with pytest_smtpd.Server(**case.server_options()) as server:
         Player(case, SocketWorld(server)).play()
         begun = time.monotonic()
-    assert time.monotonic() - begun < 2.0  # contract 3: whatever clients and callbacks do
+    assert time.monotonic() - begun < 2.0  # docs/fixtures.md: whatever clients and callbacks do
     assert set(threading.enumerate()) <= threads
 
 

@@ -1,4 +1,4 @@
-"""What a test reads from a received message: section 6 of the contract."""
+"""What a test reads from a received message: docs/mailbox.md."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from pytest_smtpd.mail.message import Envelope, Message
 
 ENVELOPE = Envelope("ann@example.com", ("bob@example.com", "cy@example.com"))
 MEGABYTE = 1_048_576
-# Seconds of processor time, the contract's bound for one property; `coverage run` makes all slower.
+# Seconds of processor time, the bound for one property; `coverage run` makes all slower.
 MAIL = 4 * MEGABYTE
 LIMIT = 2.0 if "COVERAGE_RUN" not in os.environ else 8.0
 

@@ -16,7 +16,7 @@ from client import LIMIT, TEXT, Client, connects, in_thread, threads
 from pytest_smtpd import CallbackWarning, Server
 from pytest_smtpd.faults import Hold
 
-BOUND = 2.0  # seconds: the contract's
+BOUND = 2.0  # seconds: what docs/fixtures.md promises
 CLIENTS = 200
 
 

@@ -25,7 +25,7 @@ from pytest_smtpd.serving import service
 
 trustme = pytest.importorskip("trustme")
 
-BOUND = 2.0  # seconds: the contract's
+BOUND = 2.0  # seconds: what docs/fixtures.md promises
 TLS = ["starttls", "implicit"]
 
 

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..record import escaped
+from ..smtp.content import find_long_line
 from .address_list import AddressList, read_addresses, why_no_address
 from .fields import address_key, codec_name
 from .problems import Finding
@@ -25,7 +26,6 @@ from .raw_header import Field, Header, read_header, without_comments
 if TYPE_CHECKING:
     from .message import Envelope
 
-MAX_LINE = 998  # RFC 5322 section 2.1.1, without the CRLF
 MAX_ADDRESSES = 1 << 17  # octets of address lists in one message that are looked at
 MAX_WORDS = 2000  # encoded words or references of one field that are looked at
 # RFC 2047 section 2 says 75; the standard library writes 76, and nobody has been hurt
@@ -132,20 +132,6 @@ def _is_utf8(octets: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def find_long_line(raw: bytes, start: int, end: int) -> int | None:
-    """Where the first line of over 998 octets begins.
-
-    Leaps from line feed to line feed, each as far ahead as the limit allows.
-    """
-    window = MAX_LINE + len(b"\r\n")
-    while end - start > MAX_LINE:
-        feed = raw.rfind(b"\n", start, min(start + window, end))
-        if feed < 0:
-            return start
-        start = feed + 1
-    return None
 
 
 # ---- single fields

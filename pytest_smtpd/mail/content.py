@@ -18,7 +18,7 @@ from email.errors import (
 from email.message import EmailMessage
 from typing import Any, NamedTuple
 
-from pytest_smtpd.mail.fields import (
+from .fields import (
     MAX_HEADER,
     Parameterized,
     Unread,

@@ -16,8 +16,8 @@ from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import Any
 
-from pytest_smtpd.mail.content import part_text, payload_bytes
-from pytest_smtpd.mail.fields import (
+from .content import part_text, payload_bytes
+from .fields import (
     MAX_HEADER,
     Costly,
     Unread,

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_smtpd.mail.problems import Problem
-    from pytest_smtpd.record import SessionRecord
+    from ..record import SessionRecord
+    from .problems import Problem
 
 __all__ = ["Addresses", "Attachment", "Envelope", "Message"]
 
@@ -126,7 +126,7 @@ class Message(EmailMessage):
             if name not in _PARSED:
                 text = f"{type(self).__name__!r} object has no attribute {name!r}"
                 raise AttributeError(text, name=name, obj=self)
-            from pytest_smtpd.mail.parsing import parse
+            from .parsing import parse
 
             parsed = parse(self.raw).__dict__
             parsed["_structure_defects"] = parsed.pop("defects")
@@ -137,7 +137,7 @@ class Message(EmailMessage):
 
     def _find_defects(self) -> list[Any]:
         """Those of the structure, then those of headers that cannot be read, here and in parts."""
-        from pytest_smtpd.mail.headers import UnparsedHeaderDefect, header_defects
+        from .headers import UnparsedHeaderDefect, header_defects
 
         for part in self.walk():
             if part is not self:
@@ -188,7 +188,7 @@ class Message(EmailMessage):
         try:
             return super().get_body(preferencelist)
         except Exception:
-            from pytest_smtpd.mail.content import find_body
+            from .content import find_body
 
             found = (find_body(self, subtype) for subtype in preferencelist)
             return next((part for part in found if part is not None), None)
@@ -198,7 +198,7 @@ class Message(EmailMessage):
         try:
             return iter(list(super().iter_attachments()))
         except Exception:
-            from pytest_smtpd.mail.content import non_bodies
+            from .content import non_bodies
 
             return non_bodies(self)
 
@@ -223,21 +223,21 @@ class Message(EmailMessage):
 
         Line ends are ``\\n``; what cannot be decoded becomes U+FFFD.
         """
-        from pytest_smtpd.mail.content import body_text, plain_body
+        from .content import body_text, plain_body
 
         return body_text(plain_body(self))
 
     @property
     def html(self) -> str | None:
         """The decoded HTML body, its source, `None` where absent; line ends as in `text`."""
-        from pytest_smtpd.mail.content import body_text, find_body
+        from .content import body_text, find_body
 
         return body_text(find_body(self, "html"))
 
     @property
     def attachments(self) -> list[Attachment]:
         """All parts that are no body, in their order: attached, inline, and attached messages."""
-        from pytest_smtpd.mail import content
+        from . import content
 
         return [
             Attachment(
@@ -256,7 +256,7 @@ class Message(EmailMessage):
 
         Each once. The punctuation of a sentence around a URL is no part of it.
         """
-        from pytest_smtpd.mail.search import find_links
+        from .search import find_links
 
         return [link.url for link in find_links(self.html, self.text)]
 
@@ -267,7 +267,7 @@ class Message(EmailMessage):
         candidates.
         """
         __tracebackhide__ = True
-        from pytest_smtpd.mail.search import find_links, only_link
+        from .search import find_links, only_link
 
         links = find_links(self.html, self.text)
         try:
@@ -284,7 +284,7 @@ class Message(EmailMessage):
         Raises `AssertionError` for no match, or several that differ; it lists them and the body.
         """
         __tracebackhide__ = True
-        from pytest_smtpd.mail.search import only_code
+        from .search import only_code
 
         try:
             return only_code(pattern, self.text, self.html, message=repr(self))
@@ -297,7 +297,7 @@ class Message(EmailMessage):
 
         That is what makes a blind copy (RFC 5322 section 3.6.3).
         """
-        from pytest_smtpd.mail.fields import address_key, parse_addresses
+        from .fields import address_key, parse_addresses
 
         named: set[str] = set()
         size = 0
@@ -316,13 +316,13 @@ class Message(EmailMessage):
         encodings are left out, binary parts are shown by size and hash. What a pattern in `redact`
         (a regular expression) matches becomes `<redacted>`.
         """
-        from pytest_smtpd.mail.snapshot import snapshot
+        from .snapshot import snapshot
 
         return snapshot(self, self.raw, redact)
 
     def problems(self) -> list[Problem]:
         """What a mail admin would object to in this message; at most 20 problems of one code."""
-        from pytest_smtpd.mail.problems import find_problems
+        from .problems import find_problems
 
         return find_problems(self)
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from email import errors
 from email.message import EmailMessage
 
-from pytest_smtpd.mail.content import SPAN, content_type, transfer_encoding
-from pytest_smtpd.mail.fields import MAX_HEADER, Costly, Unread
-from pytest_smtpd.mail.headers import MAX_COST, POLICY, LongHeaderDefect, cost
+from .content import SPAN, content_type, transfer_encoding
+from .fields import MAX_HEADER, Costly, Unread
+from .headers import MAX_COST, POLICY, LongHeaderDefect, cost
 
 # Deeper or larger trees come from no mail client. Copying a message takes six frames a level.
 MAX_DEPTH = 50

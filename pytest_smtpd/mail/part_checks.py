@@ -9,7 +9,8 @@ from html import unescape
 from itertools import islice
 from urllib.parse import unquote
 
-from .checks import charset_is_known, find_long_line, shown
+from ..smtp.content import find_long_line
+from .checks import charset_is_known, shown
 from .problems import Finding
 from .raw_header import Header
 from .raw_parts import Part, Tree

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from pytest_smtpd.mail.markup import Anchor, Page, read_page
+from .markup import Anchor, Page, read_page
 
 # Characters of a body that are looked through: far beyond any real one without its attachments.
 _MAX_TEXT = 2_097_152

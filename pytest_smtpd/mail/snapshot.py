@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterable, Iterator
 from email.message import EmailMessage
 
-from pytest_smtpd.mail.content import (
+from .content import (
     body_text,
     content_id,
     content_type,
     part_octets,
     subparts,
 )
-from pytest_smtpd.mail.fields import (
+from .fields import (
     MAX_HEADER,
     Parameterized,
     Unread,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..options import OPTIONS, Option, Options, merge, read, unknown
+from ..options import OPTIONS, Options, merge, read
 
 if TYPE_CHECKING:
     from ..environment import Line
@@ -24,12 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             continue
         kind: Any = "linelist" if option.several else "string"
         parser.addini(f"smtpd_{option.name}", f"smtpd: {option.help}", type=kind, default=None)
+        help = option.describe(option.help, option.default).replace("%", "%%")
         for hidden, flag in enumerate(option.flags):
             group.addoption(
                 f"--smtpd-{flag}",
                 dest=f"smtpd_{option.name}",
                 default=None,
-                help=argparse.SUPPRESS if hidden else _help(option),
+                help=argparse.SUPPRESS if hidden else help,
                 **option.argument,
             )
     parser.addini(
@@ -84,6 +85,8 @@ def _refuse_unknown(name: str, source: str) -> None:
             "set it in a marker or in the fixture smtpd_options"
         )
     if name not in OPTIONS and name not in _OTHERS:
+        from ..option_names import unknown
+
         raise pytest.UsageError(f"{source}: {unknown(name, _OTHERS)}")
     if name in _ONLY_INI and source.startswith("--"):
         raise pytest.UsageError(f"{source} is no flag: set it in the ini file, as smtpd_{name}")
@@ -91,11 +94,6 @@ def _refuse_unknown(name: str, source: str) -> None:
         raise pytest.UsageError(
             f"{source} is no key of the ini file: it is a flag, --smtpd-{name}=DIR"
         )
-
-
-def _help(option: Option) -> str:
-    repeated = "; may be repeated" if option.several else ""
-    return f"{option.help}{repeated}".replace("%", "%%")
 
 
 def read_environment(config: pytest.Config) -> tuple[Line, ...]:

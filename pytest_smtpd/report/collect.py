@@ -24,9 +24,9 @@ from weakref import WeakSet
 from .names import attachment_file, download_name, folder_name
 
 if TYPE_CHECKING:
-    from pytest_smtpd.mail.message import Attachment, Message
-    from pytest_smtpd.record import SessionRecord
-    from pytest_smtpd.transcript import Seen
+    from ..mail.message import Attachment, Message
+    from ..record import SessionRecord
+    from ..transcript import Seen
 
 MARKER = "pytest-smtpd-report.json"  # in a folder that `begin` may empty
 TESTS = "tests"
@@ -233,7 +233,7 @@ def _message(message: Message, folder: Path, key: str) -> dict[str, Any]:
 
 
 def _parsed(message: Message, folder: Path, key: str) -> dict[str, Any]:
-    from pytest_smtpd.mail.search import find_links
+    from ..mail.search import find_links
 
     headers = [[str(name), _cut(str(value), MAX_HEADER)] for name, value in message.items()]
     text, html = message.text, message.html

@@ -14,8 +14,7 @@ from html import escape
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from pytest_smtpd.mail.markup import TAG_NAME, attributes, end_of_declaration, unescape
-
+from ..mail.markup import TAG_NAME, attributes, end_of_declaration, unescape
 from . import css
 
 MAX_SOURCE = 2_000_000  # characters; Gmail clips a mail after 102,000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 _END = b"\r\n.\r\n"
 _BEGINNINGS_OF_END = tuple(_END[:n] for n in (4, 3, 2, 1))
-MAX_TEXT_LINE = 998  # RFC 5321 section 4.5.3.1.6, without the CRLF
+MAX_TEXT_LINE = 998  # RFC 5321 section 4.5.3.1.6, RFC 5322 section 2.1.1, without the CRLF
 
 
 class _Content:
@@ -118,20 +118,23 @@ def violations_in(raw: bytes, *, eight_bit: bool) -> list[str]:
         found.append("bare-lf")
     if raw.count(b"\r") != line_ends:
         found.append("bare-cr")
-    if _has_long_line(raw):
+    if find_long_line(raw, 0, len(raw)) is not None:
         found.append("long-line")
     if not eight_bit and not raw.isascii():
         found.append("eight-bit")
     return found
 
 
-def _has_long_line(raw: bytes) -> bool:
-    # Leaps from line feed to line feed, each as far ahead as the limit allows: a handful of
-    # searches a kilobyte, however short the lines are
-    start, window, last = 0, MAX_TEXT_LINE + len(b"\r\n"), len(raw) - MAX_TEXT_LINE
-    while start < last:
-        feed = raw.rfind(b"\n", start, start + window)
+def find_long_line(raw: bytes, start: int, end: int) -> int | None:
+    """Where the first line of over 998 octets begins.
+
+    Leaps from line feed to line feed, each as far ahead as the limit allows: a handful of searches
+    a kilobyte, however short the lines are.
+    """
+    window = MAX_TEXT_LINE + len(b"\r\n")
+    while end - start > MAX_TEXT_LINE:
+        feed = raw.rfind(b"\n", start, min(start + window, end))
         if feed < 0:
-            return True
+            return start
         start = feed + 1
-    return False
+    return None

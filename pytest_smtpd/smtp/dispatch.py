@@ -200,7 +200,8 @@ def _auth(session: Session, argument: bytes) -> Event | None:
         response = login.decode(initial.strip(b" ")) if initial else None
     except ValueError:
         raise Malformed(replies.BAD_BASE64) from None
-    session.login, session.login_started = login.Login(mechanism, response, session.profile), False
+    session.login = login.AuthExchange(mechanism, response, session.profile)
+    session.login_started = False
     return Auth(mechanism)
 
 

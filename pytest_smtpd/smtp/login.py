@@ -34,7 +34,7 @@ class Turn:
     user: str | None = None
 
 
-class Login:
+class AuthExchange:
     """One AUTH command from its first line to its last."""
 
     def __init__(self, mechanism: str, initial: bytes | None, profile: Profile) -> None:

@@ -37,7 +37,7 @@ from .profile import Profile
 from .replies import Queued, Reply, fill
 
 if TYPE_CHECKING:
-    from .login import Login
+    from .login import AuthExchange
 
 Answer = Reply | Queued
 
@@ -99,7 +99,7 @@ class Session:
         self.in_group = False  # more may follow the present command at once
         self.refused = False  # in this transaction: a pipelining client is not to blame then
         self.chunks: ChunkReader | None = None
-        self.login: Login | None = None
+        self.login: AuthExchange | None = None
         self.login_started = False
         self.masking = False  # what follows a refused AUTH may be its secrets
 
