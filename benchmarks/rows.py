@@ -231,7 +231,7 @@ LONG = (
         unit="× at most",
         measure=Growth(),
         targets=tuple(Target(None, at_most=1.5, figure=grows(name)) for name in OPERATIONS),
-        most_rounds=3,
+        most_rounds=5,
         note="Where every message is looked at, the cost is that for each of them.",
     ),
 )
