@@ -197,14 +197,14 @@ class SessionRecord:
 
         None if there was none, or if a message was taken after it.
         """
-        asked = ""
+        asked = before = ""
         refusal = None
         for _, who, line in self.exchanges:
             if who == "C":
-                asked = line
+                before, asked = asked, line
             elif line[:1] in ("4", "5"):
                 refusal = f"{asked} -> {line}" if asked else line
-            elif asked.startswith("<"):  # the content of a message
+            elif asked.startswith("<") and _ends_message(before):
                 refusal = None
         return refusal
 
@@ -294,6 +294,12 @@ class SessionRecord:
         if not self._is_closed:
             self._is_closed = True
             self._open.release()
+
+
+def _ends_message(command: str) -> bool:
+    """Whether what came after this command was the end of a message, not one of its chunks."""
+    words = command.upper().split()
+    return words[:1] != ["BDAT"] or "LAST" in words
 
 
 def _address(peer: tuple[str, int]) -> str:

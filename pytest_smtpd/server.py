@@ -109,6 +109,7 @@ class Server:
                 )
             for each in self._draining:  # another thread may be about to stop it
                 each.closed.wait(STOP_TIMEOUT)
+            self._remove_socket()  # of the last start, if its stop has not come so far
             context = self._tls().server_context if self._config.tls else None
             listeners = self._listen()
             service = Service(self._state, listeners, context)
@@ -467,10 +468,11 @@ class Server:
         service = self._service
         if service is not None:
             deadline = monotonic() + STOP_TIMEOUT
-            service.settle(STOP_TIMEOUT)
-            if service.callbacks.busy:
+            while service.settle(STOP_TIMEOUT):
+                if monotonic() >= deadline:
+                    service.give_up()
+                    break
                 service.callbacks.wait_idle(deadline)
-                service.settle(STOP_TIMEOUT)
         self._show_raised()
 
     def __repr__(self) -> str:

@@ -96,7 +96,7 @@ def _server(seen: Seen) -> str:
         if left_out > 0 and number == half:
             lines.append(f"... {left_out} sessions left out ...")
         lines += shortened(str(session).splitlines(), MAX_LINES)
-    return seen.hide("\n".join(map(_cut, lines)))
+    return "\n".join(_cut(seen.hide(line)) for line in lines)
 
 
 def _seed(server: Server) -> str:

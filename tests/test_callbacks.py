@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import threading
 import time
 import warnings
@@ -744,3 +745,72 @@ def test_what_is_raised_for_an_earlier_test_only_warns() -> None:
         assert client.reply().startswith("554 ")
         with pytest.warns(CallbackWarning, match="asked by a client of an earlier test"):
             server.stop()
+
+
+def test_the_end_of_a_test_waits_for_all_that_is_still_to_be_asked() -> None:
+    asked: list[str] = []
+
+    def check(address: str) -> None:
+        asked.append(address)
+        assert not address.startswith("last"), "seen at the end"
+
+    with Server(validate_recipient=check) as server, Client(server) as client:
+        client.ehlo()
+        for _ in range(20):
+            asked.clear()
+            names = [f"RCPT TO:<r{number}@example.com>\r\n" for number in range(5)]
+            client.send(f"{MAIL}\r\n{''.join(names)}RCPT TO:<last@example.com>\r\nRSET\r\n")
+            with pytest.raises(AssertionError, match="seen at the end"):
+                server._end_test()
+            assert len(asked) == 6
+            for _ in range(8):
+                client.reply()
+
+
+def test_a_stuck_callback_is_waited_for_once() -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def stuck(address: str) -> None:
+        asked.set()
+        go_on.wait(LIMIT)
+
+    with Server(validate_sender=stuck) as server, Client(server) as client:
+        client.ehlo().send(f"{MAIL}\r\n")
+        assert asked.wait(LIMIT)
+        server._end_test()
+        started = time.monotonic()
+        for _ in range(10):  # each would take the time of a stop
+            server._begin_test(server.config, "another test")
+            server._end_test()
+        assert time.monotonic() - started < 10
+        go_on.set()
+
+
+def test_a_coroutine_that_never_began_is_not_warned_of() -> None:
+    begun = threading.Event()
+
+    async def blocks(address: str) -> None:
+        begun.set()
+        time.sleep(0.9)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        server = Server(validate_sender=blocks).start()
+        with Client(server) as first, Client(server) as second:
+            first.ehlo().send(f"{MAIL}\r\n")
+            assert begun.wait(LIMIT)
+            second.ehlo().send(f"{MAIL}\r\n")
+            server.stop()
+        gc.collect()
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, StopIteration])
+def test_what_a_pattern_raises_is_answered_whatever_it_is(error: type[BaseException]) -> None:
+    def matches(address: str) -> bool:
+        raise error
+
+    server = Server(faults=[Answer(450, on="mail", match=matches)]).start()
+    with Client(server) as client:
+        assert client.ehlo().say(MAIL).startswith("421 ")
+    with pytest.raises(RuntimeError, match=error.__name__):
+        server.stop()

@@ -669,3 +669,20 @@ def test_what_a_split_reply_says_is_in_the_record_before_it() -> None:
         client.send("QUIT\r\n")
         assert client.socket.recv(1) == b"2"
         assert server.sessions[0].ended_by == "quit"
+
+
+def test_a_refusal_is_forgotten_when_a_message_was_taken_and_not_for_a_chunk(
+    server: Server,
+) -> None:
+    with Client(server) as client:
+        client.ehlo().say(MAIL)
+        client.say("RCPT TO:<nobody>")
+        client.say("RCPT TO:<bob@example.net>")
+        client.send("BDAT 3\r\nabc")
+        assert client.reply().startswith("250")
+        refusal = server.sessions[0].last_refusal()
+        assert refusal is not None
+        assert refusal.startswith("RCPT TO:<nobody> -> 5")
+        client.send("BDAT 3 LAST\r\nabc")
+        assert client.reply().startswith("250")
+        assert server.sessions[0].last_refusal() is None

@@ -404,9 +404,10 @@ def test_how_often_faults_have_acted(pytester: pytest.Pytester, scope: str) -> N
         pytester,
         test_faults=SEND
         + """
-    from pytest_smtpd.faults import Answer, Delay, Hold
+    from pytest_smtpd.faults import Answer, Delay, Hold, Raw
 
     later = Answer("451 Later", on="mail", times=2)
+    secret = Raw(b"x" * 160 + b"correct-horse-battery-staple" + b"y" * 300, on="rset")
 
     @pytest.mark.smtpd(faults=[later, Hold(on="quit", match=None), Delay(0, on="noop")])
     def test_retry(smtpd):
@@ -418,10 +419,15 @@ def test_how_often_faults_have_acted(pytester: pytest.Pytester, scope: str) -> N
 
     def test_none(smtpd):
         assert False
+
+    @pytest.mark.smtpd(faults=[secret], users={"ann": "correct-horse-battery-staple"})
+    def test_secret(smtpd):
+        assert False
 """,
     )
     result = run(pytester, f"--smtpd-scope={scope}")
-    result.assert_outcomes(failed=2)
+    result.assert_outcomes(failed=3)
+    assert "correct" not in section(result.stdout.str(), "test_secret")
     said = result.stdout.str()
     assert section(said, "test_retry").splitlines()[1:4] == [
         "Answer(on='mail', times=2, reply='451 Later') has acted 2 times",

@@ -532,6 +532,9 @@ def test_a_message_belongs_to_the_test_in_which_its_mail_command_was_whole(
         client = Client(smtpd).ehlo()
         client.send("NOOP\\r\\n")
         pool.append(client)
+        other = Client(smtpd).ehlo()
+        other.send("NOOP\\r\\nQU")
+        pool.insert(0, other)
 
     def test_sent_behind_it(smtpd):
         client = pool.pop()
@@ -539,7 +542,12 @@ def test_a_message_belongs_to_the_test_in_which_its_mail_command_was_whole(
         assert [client.reply()[:3] for _ in range(4)] == ["250", "250", "250", "354"]
         assert client.say("Subject: x\\r\\n\\r\\n.").startswith("250")
         client.close()
-        assert smtpd.messages.one().session is smtpd.sessions[0]
+        other = pool.pop()
+        assert other.reply().startswith("250")
+        assert other.say("IT").startswith("221")
+        other.close()
+        session, = smtpd.sessions
+        assert smtpd.messages.one().session is session
         assert smtpd.strays == []
 """,
     )

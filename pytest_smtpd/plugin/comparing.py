@@ -1,4 +1,7 @@
-"""What a failed ``== []`` says of a mailbox, violations or problems: all there are, a line each."""
+"""What a failed ``== []`` says of a mailbox, violations or problems: a line for each of them.
+
+Of many lines pytest shows some eight, and all with ``-vv`` or in CI.
+"""
 
 from __future__ import annotations
 

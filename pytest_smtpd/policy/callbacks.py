@@ -93,7 +93,8 @@ class Callbacks:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ended = threading.Condition(self._lock)  # a call has
-        self._running = 0
+        self._running: set[object] = set()
+        self._stuck: set[object] = set()  # of these: who has been waited for in vain
         self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
         self._loop: _LoopThread | None = None
@@ -109,12 +110,13 @@ class Callbacks:
             else:
                 worker = _Worker(self._finished)
                 self._workers.append(worker)
-            self._running += 1
+            self._running.add(token := object())
 
         def over(error: BaseException | None) -> None:
             done(error)
             with self._lock:
-                self._running -= 1
+                self._running.discard(token)
+                self._stuck.discard(token)
                 self._ended.notify_all()
 
         worker.tasks.put(lambda: self._call(call, over))
@@ -132,11 +134,12 @@ class Callbacks:
 
     def _await(self, awaitable: Awaitable[object], done: Done) -> None:
         with self._lock:
-            if not self._closed:
+            closed = self._closed
+            if not closed:
                 self._loop = self._loop or _LoopThread()
                 self._loop.run(awaitable, done)
-            elif inspect.iscoroutine(awaitable):
-                awaitable.close()  # nobody waits any more
+        if closed:
+            _give_up(awaitable, done)
 
     def _finished(self, worker: _Worker) -> None:
         with self._lock:
@@ -155,13 +158,15 @@ class Callbacks:
 
     @property
     def busy(self) -> bool:
-        return self._running > 0
+        """Whether a call is running that has not been waited for in vain."""
+        return self._running != self._stuck
 
     def wait_idle(self, deadline: float) -> None:
         """Waits until all that was asked is answered, until `deadline` on the real clock."""
         with self._lock:
-            while self._running and (left := deadline - monotonic()) > 0:
+            while self.busy and (left := deadline - monotonic()) > 0:
                 self._ended.wait(left)
+            self._stuck = set(self._running)
 
     def close(self, deadline: float) -> None:
         """Ends the threads; waits for those that can end until `deadline` on the real clock.
@@ -182,6 +187,12 @@ class Callbacks:
         for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - monotonic()))
+
+
+def _give_up(awaitable: Awaitable[object], done: Done) -> None:
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()  # or it would be warned of as never awaited
+    done(asyncio.CancelledError())
 
 
 class _Worker:
@@ -217,7 +228,12 @@ class _LoopThread:
     def _start(self, awaitable: Awaitable[object], done: Done) -> None:
         task = self._loop.create_task(self._guard(awaitable, done))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda task: self._end(task, awaitable, done))
+
+    def _end(self, task: asyncio.Task[None], awaitable: Awaitable[object], done: Done) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():  # before it began: `_guard` lets nothing out
+            _give_up(awaitable, done)
 
     async def _guard(self, awaitable: Awaitable[object], done: Done) -> None:
         # KeyboardInterrupt and SystemExit would end the loop: no exception gets out of here

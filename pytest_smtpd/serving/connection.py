@@ -56,6 +56,9 @@ class Connection:
         self._spoke = spoke
         self.stalled = False
         self.held = False  # a fault waits, and for nothing that comes by itself
+        self.asking = (
+            False  # what is done with a command is up to code of the test's, not to a fault
+        )
         self._epoch = self.session.tag = epoch
         self._came = epoch, 0  # so many octets in the test of this epoch, if that is another one
         self.eof = False
@@ -122,8 +125,8 @@ class Connection:
         if session.transaction or not session.backlog or _is_quit(session.input.peek(6)):
             return False
         epoch, octets = self._came
-        old = session.backlog - (octets if epoch == self.state.epoch else 0)
-        return old <= 0 or not session.input.has_line(old)
+        old = session.backlog - octets
+        return epoch == self.state.epoch and (old <= 0 or not session.input.has_line(old))
 
     def _renew_record(self) -> None:
         """A connection that outlives its test is another session for the next one."""
@@ -351,6 +354,11 @@ class Connection:
         self.record.ends("timeout")
         self._end(replies.TIMED_OUT)
         return limit
+
+    @property
+    def asks_the_test(self) -> bool:
+        """Whether a command waits for code of the test's."""
+        return self._task is not None and self.asking
 
     @property
     def in_conversation(self) -> bool:

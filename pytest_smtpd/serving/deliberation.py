@@ -73,7 +73,9 @@ class Deliberation:
 
     async def _ask_faults(self, stage: str, subjects: Sequence[str]) -> tuple[bool, Reply | None]:
         """Carries out the faults of a stage: whether that was all, and what to answer instead."""
-        for fault in await self._acting(stage, subjects):
+        acting = await self._acting(stage, subjects)
+        self._connection.asking = False
+        for fault in acting:
             match fault:
                 case Delay(seconds=seconds):
                     await asyncio.sleep(seconds)
@@ -93,12 +95,15 @@ class Deliberation:
         if not faults.asks_the_test(stage):
             return faults.acting(stage, subjects, key)
         found: list[Fault] = []
+        self._connection.asking = True
         await self._must(lambda: found.extend(faults.acting(stage, subjects, key)))
         return found
 
     async def _must(self, call: Callable[[], object]) -> None:
         """Runs code of the test's in its own thread; what it raises is shown as it is."""
         error = await self._elsewhere(call, self._state.errors.append)
+        if isinstance(error, asyncio.CancelledError | StopIteration):  # which mean something here
+            raise RuntimeError(f"{type(error).__name__} out of code of the test's") from error
         if error is not None:
             raise error
 
@@ -110,6 +115,7 @@ class Deliberation:
         judge = self._state.judge
         if event.stage not in judge.stages_with_callbacks:
             return judge.refusal(event)
+        self._connection.asking = True
         found: list[Reply | None] = []
         # patterns may be callables of the test's: these too run elsewhere
         error = await self._ask(lambda: found.append(judge.refusal(event)), event)
@@ -165,6 +171,7 @@ class Deliberation:
     ) -> None:
         message = self._connection.build(event, recipients)
         delivery = self._state.judge.delivery(message)
+        self._connection.asking = delivery is not None
         error = None if delivery is None else await self._ask(delivery, event)
         if error is None:
             self._connection.accept_message(event, message, answers)
@@ -244,7 +251,7 @@ class Deliberation:
     async def _send_pieces(self, data: bytes, octets: int | None) -> bool:
         """Sends in pieces of so many octets, or at once; whether the client still takes them."""
         connection = self._connection
-        connection.unsent = data
+        connection.unsent, connection.asking = data, False
         while connection.unsent:
             while connection.write_paused:
                 await asyncio.sleep(SPLIT_PAUSE)

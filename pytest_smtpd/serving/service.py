@@ -52,6 +52,8 @@ class Service:
         self.buffer = memoryview(bytearray(READ_SIZE))
         self.callbacks = Callbacks()
         self.connections: set[Connection] = set()
+        self._asking: set[Connection] = set()
+        self._given_up: set[Connection] = set()
         self.activity = 0  # grows with all that clients do
         self.timeout = 0.0  # seconds of silence that clients are watched for
         self._watch: asyncio.TimerHandle | None = None
@@ -88,21 +90,30 @@ class Service:
             self._thread.join(max(0.0, deadline - monotonic()))
         self.callbacks.close(deadline)
 
-    def settle(self, timeout: float) -> None:
+    def settle(self, timeout: float) -> bool:
         """From any thread: waits until all that clients have sent or closed is taken in.
 
-        Sessions that a fault keeps waiting are ended. `timeout` is in seconds.
+        Sessions that a fault keeps waiting are ended. `timeout` is in seconds. Whether code of the
+        test's is still to decide something, but for what was given up.
         """
         settled = threading.Event()
+        asking: set[Connection] = set()
 
         def then() -> None:
             for connection in list(self.connections):
                 connection.end_if_held()
+            asking.update(each for each in self.connections if each.asks_the_test)
             settled.set()
 
         with contextlib.suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self._settle, then, monotonic() + timeout)
             settled.wait(timeout)
+        self._asking = asking
+        return bool(asking - self._given_up)
+
+    def give_up(self) -> None:
+        """Nobody waits any more for what `settle` has found to be undecided."""
+        self._given_up = self._asking
 
     # ---- in the thread
 
@@ -140,11 +151,9 @@ class Service:
             self.loop.call_later(0.1, self._accept_again, listener)
             return False
         self.activity += 1
-        epoch = self.state.epoch  # first: a test that begins now does not see the record
         client.setblocking(False)
         peer = (str(address[0]), int(address[1])) if isinstance(address, tuple) else ("", 0)
-        record = SessionRecord(peer, self.state.mask)
-        self.state.sessions.append(record)
+        record, epoch = self.state.open_record(peer)
         if self._implicit_tls:
             self._await_first_octet(client, record, epoch)
         else:
@@ -186,6 +195,7 @@ class Service:
             self._forget(client)
             if self.state.epoch != epoch:  # another test has begun meanwhile
                 epoch = self.state.epoch
+                record.ends("server")
                 record.closed()
                 record = record.continued(self.state.mask)
                 self.state.sessions.append(record)

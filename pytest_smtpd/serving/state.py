@@ -79,6 +79,13 @@ class State:
             self.strays._remove_all()
             self.sessions.clear()
 
+    def open_record(self, peer: tuple[str, int]) -> tuple[SessionRecord, int]:
+        """The record of a new connection, and the epoch of the test that it belongs to."""
+        with self._changing_tests:
+            record = SessionRecord(peer, self.mask)
+            self.sessions.append(record)
+            return record, self.epoch
+
     def message(self, raw: bytes, transaction: Transaction, recipients: Sequence[int] | None,
                 record: SessionRecord, *, esmtp: bool) -> Message:  # fmt: skip
         """A message for those recipients of the transaction, by their number; None is for all."""
