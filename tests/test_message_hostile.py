@@ -292,6 +292,12 @@ for _header in ("Subject", "To", "Sender", "Message-ID", "Date", "Content-Type",
         )
 
 
+for _unit in ("),", "a,", "<a@b>,", '"a" ', "=?utf-8?q?a?= "):
+    LARGE[f"many headers of {_unit}"] = lambda unit=_unit: (
+        (fill(b"To: ", unit.encode(), 65_000) + b"\r\n") * 40 + b"\r\nhello\r\n"
+    )
+
+
 @pytest.mark.parametrize("make_raw", LARGE.values(), ids=LARGE.keys())
 def test_large_mail_is_readable_in_time(make_raw) -> None:
     exercise(make(make_raw()))
