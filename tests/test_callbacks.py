@@ -713,33 +713,31 @@ def test_what_was_raised_before_a_callback_stops_the_server_is_shown_by_the_next
         server.stop()
 
 
-def test_with_a_server_for_the_run_a_callback_fails_its_own_test() -> None:
+@contextlib.contextmanager
+def asserting(text: str) -> Iterator[tuple[Server, Client, threading.Event]]:
+    """A server whose callback fails when it is told to go on; a client has sent it a message."""
     asked, go_on = threading.Event(), threading.Event()
 
     def check(message: Message) -> None:
         asked.set()
         assert go_on.wait(LIMIT)
-        raise AssertionError("seen in the first test")
+        raise AssertionError(text)
 
     with Server(deliver_mime=check) as server, Client(server) as client:
         client.ehlo().begin().send(f"{TEXT}.\r\n")
         assert asked.wait(LIMIT)
+        yield server, client, go_on
+
+
+def test_with_a_server_for_the_run_a_callback_fails_its_own_test() -> None:
+    with asserting("seen in the first test") as (server, _, go_on):
         threading.Timer(0.2, go_on.set).start()  # while the test's end waits for it
         with pytest.raises(AssertionError, match="seen in the first test"):
             server._end_test()
 
 
 def test_what_is_raised_for_an_earlier_test_only_warns() -> None:
-    asked, go_on = threading.Event(), threading.Event()
-
-    def check(message: Message) -> None:
-        asked.set()
-        assert go_on.wait(LIMIT)
-        raise AssertionError("seen too late")
-
-    with Server(deliver_mime=check) as server, Client(server) as client:
-        client.ehlo().begin().send(f"{TEXT}.\r\n")
-        assert asked.wait(LIMIT)
+    with asserting("seen too late") as (server, client, go_on):
         server._begin_test(server.config, "the next test")
         go_on.set()
         assert client.reply().startswith("554 ")

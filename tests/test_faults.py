@@ -861,10 +861,7 @@ def test_in_lmtp_a_split_for_one_recipient_holds_for_all_replies() -> None:
     split = Split(1, on="message", times=1)
     with Server(protocol="lmtp", faults=[split]) as server, Client(server) as client:
         client.say("LHLO me")
-        client.say(MAIL)
-        for name in ("bob", "carol"):
-            client.say(f"RCPT TO:<{name}@example.net>")
-        client.say("DATA")
+        client.begin("ann@example.com", "bob@example.net", "carol@example.net")
         client.send(f"{TEXT}.\r\n")
         assert len(client.socket.recv(1000)) < 10
     assert server.hits(split) == 1
@@ -874,10 +871,7 @@ def test_in_lmtp_a_421_for_one_recipient_ends_the_session_by_the_fault() -> None
     fault = Answer(421, on="message", match="bob@*")
     with Server(protocol="lmtp", faults=[fault]) as server, Client(server) as client:
         client.say("LHLO me")
-        client.say(MAIL)
-        for name in ("bob", "carol"):
-            client.say(f"RCPT TO:<{name}@example.net>")
-        client.say("DATA")
+        client.begin("ann@example.com", "bob@example.net", "carol@example.net")
         client.send(f"{TEXT}.\r\n")
         assert client.reply().startswith("421 ")
         client.rest()

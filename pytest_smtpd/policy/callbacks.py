@@ -156,15 +156,13 @@ class Callbacks:
             threads.append(self._loop.thread)
         return threading.current_thread() in threads
 
-    @property
-    def busy(self) -> bool:
-        """Whether a call is running that has not been waited for in vain."""
-        return self._running != self._stuck
-
     def wait_idle(self, deadline: float) -> None:
-        """Waits until all that was asked is answered, until `deadline` on the real clock."""
+        """Waits until all that was asked is answered, until `deadline` on the real clock.
+
+        For what has been waited for in vain it does not wait again.
+        """
         with self._lock:
-            while self.busy and (left := deadline - monotonic()) > 0:
+            while self._running != self._stuck and (left := deadline - monotonic()) > 0:
                 self._ended.wait(left)
             self._stuck = set(self._running)
 

@@ -22,11 +22,6 @@ class _Entry:
         self._hits: Counter[object] = Counter()
         self._throttled: dict[object, bool] = {}
 
-    @property
-    def asks_the_test(self) -> bool:
-        """Whether its pattern is a callable, which may take its time."""
-        return callable(self.fault.match)
-
     def matching(self, subjects: Sequence[str]) -> Sequence[str] | None:
         """The subjects that its pattern matches; None if there is no chance for it."""
         if self._matches is None:
@@ -124,7 +119,7 @@ class FaultList(MutableSequence[Fault]):
 
     def asks_the_test(self, stage: str) -> bool:
         """Whether `acting` has to ask a callable, and so may take its time."""
-        return any(entry.asks_the_test for entry in self._at(stage))
+        return any(callable(entry.fault.match) for entry in self._at(stage))
 
     def _at(self, stage: str) -> list[_Entry]:
         with self._lock:

@@ -75,10 +75,6 @@ class Service:
         self._close_listeners()
         self.loop.close()
 
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
     def stop(self, deadline: float, *, disconnect: bool) -> None:
         """From any thread: closes the listening sockets, and the connections if wanted."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended by itself
