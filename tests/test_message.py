@@ -6,6 +6,7 @@ import copy
 import hashlib
 import pickle
 import re
+import string
 import sys
 import threading
 from collections.abc import Iterable
@@ -423,6 +424,20 @@ class TestLinks:
                 ["https://a.example/x", "https://b.example"],
             ),
             ("*https://a.example/x*!?", ["https://a.example/x"]),
+            (
+                "_https://a.example/x_ or **_https://b.example/_**.",
+                ["https://a.example/x", "https://b.example/"],
+            ),
+            ("~~(https://a.example/x)~~", ["https://a.example/x"]),
+            (
+                "https://a.example/tok_, *https://b.example/~me~*",
+                ["https://a.example/tok_", "https://b.example/~me~"],
+            ),
+            (
+                "[https://a.example/x](https://b.example/)",
+                ["https://a.example/x", "https://b.example/"],
+            ),
+            ("| https://a.example/?a[]=1|", ["https://a.example/?a[]=1"]),
             ("https://a.example/x/\r\nhttps://a.example/x/", ["https://a.example/x/"]),
             ("http://[::1]:80/ http://", ["http://[::1]:80/"]),
             ("https://ü.example/ä#fragment", ["https://ü.example/ä#fragment"]),
@@ -457,6 +472,11 @@ class TestLinks:
     )
     def test_in_html(self, source: str, links: list[str]) -> None:
         assert html(source).links == links
+
+    @pytest.mark.parametrize("last", [*string.ascii_letters, *string.digits, *"-_~=/$&+@%#"])
+    def test_with_a_token_that_ends_in_any_character(self, last: str) -> None:
+        url = f"https://a.example/confirm/iDQds8NL{last}"
+        assert text(f"Open {url}\r\nor {url}. Or ({url}), <{url}>").links == [url]
 
     def test_the_only_one(self) -> None:
         assert text("go to https://a.example/x").link() == "https://a.example/x"

@@ -254,7 +254,8 @@ class Message(EmailMessage):
     def links(self) -> list[str]:
         """The URLs of the HTML body (`href`, and http or https in its text), then of the text body.
 
-        Each once. The punctuation of a sentence around a URL is no part of it.
+        Each once. The punctuation of a sentence around a URL is no part of it; `*`, `_` and `~` at
+        its end are, unless they close what the same in front of it has opened.
         """
         from .search import find_links
 

@@ -18,9 +18,15 @@ _SHOWN = 20
 _SHOWN_LENGTH = 200
 _SHOWN_BODY = 2_000
 
-_URL = re.compile(r"""\b[hH][tT][tT][pP][sS]?://[^\s<>"`\x00-\x20\x7f]++""")
-_NEVER_LAST = frozenset(""".,;:!?'*_~|\\\u2018\u2019\u201c\u201d\u00bb\u2026\u3002\uff0c\u3001""")
+# `](` is where Markdown goes on from a link's text to its URL.
+_URL = re.compile(r"""(?<![^\W_])[hH][tT][tT][pP][sS]?://(?:(?!\]\()[^\s<>"`\x00-\x20\x7f])++""")
+_NEVER_LAST = frozenset(""".,;:!?'|\\\u2018\u2019\u201c\u201d\u00bb\u2026\u3002\uff0c\u3001""")
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
+# These may well end a URL (one token in 64 of the base64 alphabet for URLs ends in `_`): they are
+# emphasis only where the same stands in front, among what opens a quotation.
+_EMPHASIS = "*_~"
+_OPENING = frozenset(_EMPHASIS + "".join(_BRACKETS.values()) + "\"'\u201c\u2018\u00ab\u201e")
+_MAX_OPENING = 8
 
 
 def visible(page: str | None) -> Page:
@@ -53,14 +59,23 @@ def _all_links(html: str | None, text: str | None) -> Iterator[Anchor]:
 
 def _urls(text: str) -> Iterator[str]:
     for match in _URL.finditer(text, 0, _MAX_TEXT):
-        url = _trim(match[0])
+        url = _trim(match[0], opened=_opening(text, match.start()))
         if not url.endswith("//"):
             yield url
 
 
-def _trim(url: str) -> str:
+def _opening(text: str, end: int) -> str:
+    """What stands in front of a URL and may be closed behind it."""
+    start = end
+    while start > max(0, end - _MAX_OPENING) and text[start - 1] in _OPENING:
+        start -= 1
+    return text[start:end]
+
+
+def _trim(url: str, *, opened: str) -> str:
     """Without the punctuation of the sentence around it."""
     surplus = {close: url.count(close) - url.count(open_) for close, open_ in _BRACKETS.items()}
+    surplus |= {mark: opened.count(mark) for mark in _EMPHASIS}
     end = len(url)
     while end:
         last = url[end - 1]
