@@ -56,9 +56,7 @@ class Connection:
         self._spoke = spoke
         self.stalled = False
         self.held = False  # a fault waits, and for nothing that comes by itself
-        self.asking = (
-            False  # what is done with a command is up to code of the test's, not to a fault
-        )
+        self.asking = False  # a command waits for code of the test's, not for a fault
         self._epoch = self.session.tag = epoch
         self._came = epoch, 0  # so many octets in the test of this epoch, if that is another one
         self.eof = False
