@@ -438,6 +438,20 @@ class TestLinks:
                 ["https://a.example/x", "https://b.example/"],
             ),
             ("| https://a.example/?a[]=1|", ["https://a.example/?a[]=1"]),
+            (
+                "<https://a.example/x.> <https://b.example/)>",
+                ["https://a.example/x.", "https://b.example/)"],
+            ),
+            ("詳細はhttps://a.example/x です", ["https://a.example/x"]),
+            ("點擊https://a.example/x，謝謝", ["https://a.example/x"]),
+            (
+                "（https://a.example/x）「https://b.example/」。",
+                ["https://a.example/x", "https://b.example/"],
+            ),
+            (
+                "https://a.example/x\u200b\u2014\u2018https://b.example/\u2019",
+                ["https://a.example/x", "https://b.example/"],
+            ),
             ("https://a.example/x/\r\nhttps://a.example/x/", ["https://a.example/x/"]),
             ("http://[::1]:80/ http://", ["http://[::1]:80/"]),
             ("https://ü.example/ä#fragment", ["https://ü.example/ä#fragment"]),
@@ -455,6 +469,11 @@ class TestLinks:
             ("<a class=x href=http://a?b&amp;c>x</a>", ["http://a?b&c"]),
             ('<a title="a > b" href="http://a">', ["http://a"]),
             ('<a href=" http://a\r\n ">', ["http://a"]),
+            ('<a href="http://a?\r\n\t\tb=1">', ["http://a?b=1"]),
+            (
+                '<a href="http://a?b&section=2&copy=3&lt4&amp=5&#38;c&#x26;d&lt;&gt">x</a>',
+                ["http://a?b&section=2&copy=3&lt4&amp=5&c&d<>"],
+            ),
             (
                 '<a href="mailto:a@b"><a href="app://x"><area href="/y">',
                 ["mailto:a@b", "app://x", "/y"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from html.entities import html5
 from typing import NamedTuple
 
 # Tags, attributes of anchors and pieces of text looked at; some 100 times a real newsletter's.
@@ -24,10 +25,12 @@ _ATTRIBUTE = re.compile(
         (?: \s*+ = \s*+ (?: "([^"]*+)" | '([^']*+)' | ([^\s>]*+) ) )?""",
     re.VERBOSE,
 )
+_TABS_AND_BREAKS = re.compile(r"[\t\r\n]+")  # are no part of a URL: WHATWG URL 4.4
 _WHITE = re.compile(r"[ \t\r\n\f\xa0]+")
 _BLANKS = re.compile(r"[ \t]+")
 _BREAKS = re.compile(r" ?\n[ \n]*+")
 _LONG_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{9,}+;?")
+_REFERENCE = re.compile(r"&(#[xX]?[0-9a-fA-F]++;?|[a-zA-Z][a-zA-Z0-9]*+(?:;|(?!=)))")
 
 _HIDDEN = frozenset({"script", "style", "title", "textarea", "template", "noembed", "iframe"})
 # Spelled out because a search with a literal in front is ten times as fast as re.IGNORECASE.
@@ -93,6 +96,19 @@ def unescape(text: str) -> str:
     return html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
 
 
+def unescape_attribute(value: str) -> str:
+    """The same in the value of an attribute, where `?a=1&section=2` holds no section sign.
+
+    A name without its semicolon is none in front of a letter, a digit or `=` (WHATWG 13.2.5.73).
+    """
+    if "&" not in value or value.count("&") > _MAX_ENTITIES:
+        return value
+    return _REFERENCE.sub(
+        lambda found: unescape(found[0]) if found[1][0] == "#" or found[1] in html5 else found[0],
+        value,
+    )
+
+
 def read_page(source: str) -> Page:
     """Read an HTML document."""
     return _Reader(source).read()
@@ -139,7 +155,8 @@ class _Reader:
         if tag in ("a", "area", "/a"):
             self._end_stretch()
             if tag != "/a":
-                self._url = self._attribute("href", name.end(), attributes.end())
+                url = self._attribute("href", name.end(), attributes.end())
+                self._url = _TABS_AND_BREAKS.sub("", url or "")
             if tag == "area":
                 self._end_stretch()
         elif tag == "img" and self._url is not None:
@@ -162,7 +179,10 @@ class _Reader:
             self._steps += 1
             if attribute[1].lower() == wanted:
                 value = attribute[2] or attribute[3] or attribute[4] or ""
-                return self._unescape(value).strip()
+                self._entities += value.count("&")
+                if self._entities > _MAX_ENTITIES:
+                    return value
+                return unescape_attribute(value).strip()
             if self._steps > _MAX_STEPS:
                 break
         return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from html import unescape
 from itertools import islice
 from urllib.parse import unquote
 
 from ..smtp.content import find_long_line
 from .checks import charset_is_known, shown
+from .markup import unescape_attribute
 from .problems import Finding
 from .raw_header import Header
 from .raw_parts import Part, Tree
@@ -194,7 +194,7 @@ def _check_references(tree: Tree, parts: list[Part]) -> Iterator[Finding]:
             continue
         html = _COMMENT.sub("", part.text)
         for match in islice(_CID.finditer(html), MAX_URLS):
-            content_id = unquote(unescape(match[1]))
+            content_id = unquote(unescape_attribute(match[1]))
             if content_id not in known and tree.complete:
                 yield "missing-cid-part", shown(content_id)
         if not located and "<base " not in html.lower():  # RFC 2557 section 5
@@ -206,4 +206,4 @@ def _check_references(tree: Tree, parts: list[Part]) -> Iterator[Finding]:
 def _urls(html: str) -> Iterator[str]:
     for tag in islice(_TAG.finditer(html), MAX_URLS):
         for match in _URL_ATTRIBUTE.finditer(tag[0]):
-            yield unescape(match[1] or match[2] or match[3] or "").strip()
+            yield unescape_attribute(match[1] or match[2] or match[3] or "").strip()

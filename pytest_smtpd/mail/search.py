@@ -18,9 +18,15 @@ _SHOWN = 20
 _SHOWN_LENGTH = 200
 _SHOWN_BODY = 2_000
 
+# A URL ends at a quotation mark, and at the punctuation of scripts that have no blanks behind it;
 # `](` is where Markdown goes on from a link's text to its URL.
-_URL = re.compile(r"""(?<![^\W_])[hH][tT][tT][pP][sS]?://(?:(?!\]\()[^\s<>"`\x00-\x20\x7f])++""")
-_NEVER_LAST = frozenset(""".,;:!?'|\\\u2018\u2019\u201c\u201d\u00bb\u2026\u3002\uff0c\u3001""")
+_URL = re.compile(
+    r"""(?<![a-zA-Z0-9])[hH][tT][tT][pP][sS]?://
+        (?: (?!\]\() [^\s<>"`\x00-\x20\x7f\u200b\u2014\u201c-\u201f\xab\xbb\u2026\ufeff
+                     \u3001-\u3003\u3008-\u301b\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f] )++""",
+    re.VERBOSE,
+)
+_NEVER_LAST = frozenset(".,;:!?'|\\\u2018\u2019")
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 # These may well end a URL (one token in 64 of the base64 alphabet for URLs ends in `_`): they are
 # emphasis only where the same stands in front, among what opens a quotation.
@@ -59,7 +65,11 @@ def _all_links(html: str | None, text: str | None) -> Iterator[Anchor]:
 
 def _urls(text: str) -> Iterator[str]:
     for match in _URL.finditer(text, 0, _MAX_TEXT):
-        url = _trim(match[0], opened=_opening(text, match.start()))
+        start, end = match.span()
+        if text[start - 1 : start] == "<" and text[end : end + 1] == ">":  # RFC 3986 appendix C
+            url = match[0]
+        else:
+            url = _trim(match[0], opened=_opening(text, start))
         if not url.endswith("//"):
             yield url
 
