@@ -48,7 +48,8 @@ def _parse(line: str) -> Line:
         fields = list(Formatter().parse(text))
     except ValueError as error:
         raise ValueError(
-            f"smtpd_env: {line!r} is not allowed: {error}; write {{{{ for a brace"
+            f"smtpd_env: {line!r} is not allowed: {error}; a brace that is none of a placeholder "
+            "is written twice"
         ) from None
     placeholders = set()
     for _, field, form, conversion in fields:

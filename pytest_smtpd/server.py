@@ -343,7 +343,7 @@ class Server:
         """What else a test should know that misses its mail."""
         hints = []
         if self.strays:
-            hints.append(f"{len(self.strays)} in strays: their MAIL came during an earlier test")
+            hints.append(f"{_messages(self.strays)} in strays: of a MAIL during an earlier test")
         for session in list(self.sessions):
             refusal = session.last_refusal()
             if refusal is not None:
@@ -351,7 +351,7 @@ class Server:
         for other, before in self._others:
             _, messages = other.messages._store.since(before)
             if messages:
-                hints.append(f"{len(messages)} at the other server, {other.url}")
+                hints.append(f"{_messages(messages)} at the other server, {other.url}")
         if not self.sessions:
             started = self._address is not None
             stopped = "" if self._service is not None else ", which has been stopped"
@@ -478,7 +478,11 @@ class Server:
     def __repr__(self) -> str:
         where = "not started" if self._address is None else self.url
         state = "" if self._service is not None or self._address is None else ", stopped"
-        return f"<Server {where}{state}, {len(self.messages)} messages>"
+        return f"<Server {where}{state}, {_messages(self.messages)}>"
+
+
+def _messages(messages: Sequence[object]) -> str:
+    return f"{len(messages)} message{'s' * (len(messages) != 1)}"
 
 
 @atexit.register

@@ -143,8 +143,8 @@ def test_empty_lines_and_comments_are_nothing() -> None:
         ("X={port:05}", "unknown placeholder {port:05}"),
         ("X={host!r}", "unknown placeholder {host!r}"),
         ("X={host.upper}", "unknown placeholder {host.upper}"),
-        ("X={host", "write {{ for a brace"),
-        ("X=a}", "write {{ for a brace"),
+        ("X={host", "a brace that is none of a placeholder is written twice"),
+        ("X=a}", "a brace that is none of a placeholder is written twice"),
     ],
 )
 def test_a_line_that_is_wrong_is_an_error(line: str, error: str) -> None:

@@ -528,7 +528,7 @@ class TestLinks:
         )
 
     def test_no_link_at_all(self) -> None:
-        with pytest.raises(AssertionError, match="no link, and no link at all, in <Message K3F9"):
+        with pytest.raises(AssertionError, match=r"^no link in <Message K3F9[^\n]*>$"):
             text("hello").link()
 
     def test_several_fit(self) -> None:

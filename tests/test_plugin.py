@@ -430,7 +430,7 @@ def test_errors_name_the_other_server_that_got_the_mail(pytester: pytest.Pyteste
 
             def test_session_got_it(smtpd, smtpd_session):
                 send(smtpd_session)
-                hint = re.escape(f"1 at the other server, {smtpd_session.url}")
+                hint = re.escape(f"1 message at the other server, {smtpd_session.url}")
                 with pytest.raises(AssertionError, match=hint):
                     smtpd.messages.one()
                 with pytest.raises(AssertionError, match=hint):
@@ -445,21 +445,21 @@ def test_errors_name_the_other_server_that_got_the_mail(pytester: pytest.Pyteste
             def test_through_an_app(smtpd, app):
                 send(app)
                 send(app)
-                with pytest.raises(AssertionError, match="2 at the other server, smtp://"):
+                with pytest.raises(AssertionError, match="2 messages at the other server, smtp://"):
                     smtpd.messages.wait(timeout=0.01)
 
             def test_smtpd_got_it(smtpd, smtpd_session):
                 smtpd_session.clear()
                 send(smtpd)
                 with pytest.raises(AssertionError, match=re.escape(
-                        f"1 at the other server, {smtpd.url}")):
+                        f"1 message at the other server, {smtpd.url}")):
                     smtpd_session.messages.one()
 
             def test_factory_got_it(smtpd, smtpd_factory):
                 other = smtpd_factory()
                 send(other)
                 with pytest.raises(AssertionError, match=re.escape(
-                        f"1 at the other server, {other.url}")):
+                        f"1 message at the other server, {other.url}")):
                     smtpd.messages.wait(timeout=0.01)
 
             def test_nothing_is_held_back_from_earlier_tests(smtpd_session):

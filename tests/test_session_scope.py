@@ -121,7 +121,7 @@ def test_each_test_is_alone_with_the_same_server(project: pytest.Pytester) -> No
         other = smtpd_factory(banner="other")
         assert other.address != smtpd.address
         send(other)
-        with pytest.raises(AssertionError, match="1 at the other server"):
+        with pytest.raises(AssertionError, match="1 message at the other server"):
             smtpd.messages.one()
 
     @pytest.mark.parametrize("n", range(20))
@@ -271,7 +271,7 @@ def test_a_message_belongs_to_the_test_of_its_mail_command(project: pytest.Pytes
         assert client.say("Subject: late\\r\\n\\r\\nhello\\r\\n.").startswith("250")
         assert smtpd.messages == []
         assert [message.sender for message in smtpd.strays] == ["begun@in-a.example"]
-        with pytest.raises(AssertionError, match="1 in strays"):
+        with pytest.raises(AssertionError, match="1 message in strays"):
             smtpd.messages.wait(timeout=0.01)
         # the pooled connection is a fresh session of this test, under its options
         session, = smtpd.sessions

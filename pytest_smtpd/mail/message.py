@@ -264,8 +264,8 @@ class Message(EmailMessage):
     def link(self, contains: str | None = None, text: str | None = None) -> str:
         """The only link whose URL contains `contains` and whose link text contains `text`.
 
-        Either may be left out. Raises `AssertionError` where none or several fit; it lists the
-        candidates.
+        Either may be left out; case counts. Raises `AssertionError` where none or several fit; it
+        lists the candidates. `TypeError` for what is no `str`.
         """
         __tracebackhide__ = True
         from .search import find_links, only_link
@@ -277,12 +277,15 @@ class Message(EmailMessage):
             raise AssertionError(self._hide(str(error))) from None
 
     def code(self, pattern: str | re.Pattern[str] = r"\b\d{4,8}\b") -> str:
-        """The only match of `pattern` (its group 1 if it has one): a one-time code.
+        """The only match of `pattern` (its group 1 if it has one), for one-time codes.
+
+        Of several groups it is the first that takes part in the match.
 
         Looked for in the text body, and where that has none, in the visible text of the HTML body.
         By default a code is four to eight digits.
 
         Raises `AssertionError` for no match, or several that differ; it lists them and the body.
+        `TypeError` for a pattern that is none for `str`.
         """
         __tracebackhide__ = True
         from .search import only_code

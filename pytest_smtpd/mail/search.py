@@ -102,6 +102,9 @@ def _trim(url: str, *, opened: str) -> str:
 def only_link(links: list[Anchor], contains: str | None, text: str | None, *, message: str) -> str:
     """The URL of the only link that fits, or `AssertionError`."""
     __tracebackhide__ = True
+    for name, value in (("contains", contains), ("text", text)):
+        if not isinstance(value, str | None):
+            raise TypeError(f"link({name}={value!r}): a str is wanted, a part of it")
     fitting = [
         link
         for link in links
@@ -119,7 +122,7 @@ def only_link(links: list[Anchor], contains: str | None, text: str | None, *, me
     elif links:
         head = f"no {what} in {message}; its links are:"
     else:
-        head = f"no {what}, and no link at all, in {message}"
+        head = f"no {what} in {message}" + ", and no other" * bool(wanted)
     shown = (
         _short(link.url) + (f"  ({_short(link.text)!r})" if link.text else "")
         for link in fitting or links
@@ -132,7 +135,9 @@ def only_code(
 ) -> str:
     """The only distinct match of `pattern`, in the text body before the HTML body."""
     __tracebackhide__ = True
-    regex = re.compile(pattern)
+    regex = re.compile(pattern) if isinstance(pattern, str) else pattern
+    if not isinstance(regex, re.Pattern) or not isinstance(regex.pattern, str):
+        raise TypeError(f"code({pattern!r}): a str, or a re.Pattern for str, is wanted")
     body = text or ""
     found = _codes(regex, body)
     if not found and html is not None:
@@ -149,11 +154,12 @@ def only_code(
 
 
 def _codes(regex: re.Pattern[str], body: str) -> list[str]:
-    group = 1 if regex.groups else 0
     found: dict[str, None] = {}
     for match in regex.finditer(body, 0, _MAX_TEXT):
-        if match[group]:
-            found[match[group]] = None
+        # With a choice, "a(\d+)|b(\d+)", it is the group that took part in the match
+        code = next((group for group in match.groups() if group is not None), match[0])
+        if code:
+            found[code] = None
             if len(found) > 10 * _SHOWN:
                 break
     return list(found)
