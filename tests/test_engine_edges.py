@@ -13,8 +13,10 @@ from pytest_smtpd.smtp.session import Session
 class Journal:
     def __init__(self) -> None:
         self.violations: list[str] = []
+        self.lines: list[bytes] = []
 
-    def client(self, line: bytes) -> None: ...
+    def client(self, line: bytes) -> None:
+        self.lines.append(line)
 
     def content(self, octets: int) -> None: ...
 
@@ -172,3 +174,38 @@ def test_a_limit_holds_from_the_next_chunk_on() -> None:
     assert say(session, b"BDAT 6\r\n1234").startswith(b"250 ")
     session.profile = Profile(Options(max_size=10), date=lambda: "now")
     assert say(session, b"BDAT 6 LAST\r\n1234").startswith(b"552 ")
+
+
+def test_each_octet_of_a_chunk_that_is_refused_is_progress() -> None:
+    session, _ = begun()
+    say(session, b"EHLO me")
+    assert say(session, b"BDAT 9 LAST\r\nabc").startswith(b"503 ")
+    for octet in b"defg":
+        before = session.progress
+        session.receive(bytes([octet]))
+        assert session.next_event() is None
+        assert session.progress == before + 1
+
+
+@pytest.mark.parametrize("users", [None, {"ann": "s3cret"}])
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (b"AUTH GSSAPI YWJj", b"AUTH GSSAPI ***"),
+        (b"auth digest-md5", b"auth digest-md5"),
+        (b"AUTH SCRAM-SHA-1-PLUS cD1h more", b"AUTH SCRAM-SHA-1-PLUS ***"),
+        (b"AUTH PLAIN", b"AUTH PLAIN"),
+        (b"AUTH PLAINER YWJj", b"AUTH *** ***"),
+        (b"AUTH YWJj", b"AUTH ***"),
+        (b"AUTH YWJj EXTERNAL", b"AUTH *** ***"),
+        (b"AUTH GSSAPI\tYWJj", b"AUTH ***"),
+        (b"AUTHGSSAPI EXTERNAL", b"***"),
+    ],
+)
+def test_of_auth_only_the_name_of_a_mechanism_is_shown(
+    users: object, line: bytes, shown: bytes
+) -> None:
+    session, journal = begun(users=users)
+    say(session, b"EHLO me")
+    say(session, line)
+    assert journal.lines[-1] == shown

@@ -20,7 +20,7 @@ def test_a_text_with_control_characters(text: object) -> None:
         Reply(250, text)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("enhanced", ["5.0.0", "2.0", "two"])
+@pytest.mark.parametrize("enhanced", ["5.0.0", "2.0", "two", "2.\u0661.0", "2.0.\uff11"])
 def test_an_enhanced_code_of_another_class(enhanced: str) -> None:
     with pytest.raises(ValueError, match="enhanced status code"):
         Reply(250, "OK", enhanced)
@@ -43,7 +43,10 @@ def test_what_may_be_written(written: object, reply: str) -> None:
     assert str(Reply.of(written)) == reply
 
 
-@pytest.mark.parametrize("written", [100, 600, True, "later", "", 4.5, None, "450 5.1.1 Class"])
+@pytest.mark.parametrize(
+    "written",
+    [100, 600, True, "later", "", 4.5, None, "450 5.1.1 Class", "\u0664\u0665\u0660 Later"],
+)
 def test_what_may_not(written: object) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - each has a text of its own, tested elsewhere
         Reply.of(written)
@@ -56,6 +59,39 @@ def test_long_lines_are_cut_and_no_character_is() -> None:
     assert all(len(line) <= 510 for line in lines)
     assert [line[:10] for line in lines] == [b"550-5.1.1 "] * (len(lines) - 1) + [b"550 5.1.1 "]
     assert b"".join(line[10:] for line in lines).decode() == text
+
+
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_a_code_that_the_text_begins_with_is_in_each_line_it_is_cut_into(enhanced: bool) -> None:
+    # RFC 2034 section 4
+    octets = Reply.of("550 5.7.1 " + "x" * 1200).encode(enhanced=enhanced, utf8=False)
+    lines = octets.split(b"\r\n")[:-1]
+    assert all(len(line) <= 510 for line in lines)
+    assert [line[:10] for line in lines] == [b"550-5.7.1 ", b"550-5.7.1 ", b"550 5.7.1 "]
+    assert b"".join(line[10:] for line in lines) == b"x" * 1200
+
+
+def test_lines_of_ones_own_are_sent_as_written() -> None:
+    text = "550 5.7.1 One\nTwo\n5.7.1 " + "x" * 600
+    octets = Reply.of(text).encode(enhanced=True, utf8=False)
+    assert [line[:12] for line in octets.split(b"\r\n")] == [
+        b"550-5.7.1 On",
+        b"550-Two",
+        b"550-5.7.1 xx",
+        b"550 5.7.1 xx",
+        b"",
+    ]
+
+
+@pytest.mark.parametrize("text", ["2.7.1 ", "5.7 ", "5.\u0667.1 "])
+def test_what_is_no_code_of_the_reply_is_not_repeated(text: str) -> None:
+    octets = Reply(550, text + "x" * 600).encode(enhanced=True, utf8=True)
+    assert octets.split(b"\r\n")[1].strip(b"x") == b"550 "
+
+
+def test_a_code_beside_the_text_is_in_each_of_its_lines() -> None:
+    octets = Reply(550, "One\nTwo", "5.7.1").encode(enhanced=True, utf8=False)
+    assert octets == b"550-5.7.1 One\r\n550 5.7.1 Two\r\n"
 
 
 def test_the_table_agrees_with_itself() -> None:

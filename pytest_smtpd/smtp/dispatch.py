@@ -197,7 +197,7 @@ def _auth(session: Session, argument: bytes) -> Event | None:
     if mechanism not in session.profile.mechanisms:
         return _reply(session, replies.UNKNOWN_MECHANISM)
     try:
-        response = login.decode(initial.strip(b" ")) if initial else None
+        response = login.decode_initial(initial.strip(b" "))
     except ValueError:
         raise Malformed(replies.BAD_BASE64) from None
     session.login = login.AuthExchange(mechanism, response, session.profile)
@@ -325,13 +325,13 @@ def _reply(session: Session, reply: Reply) -> Event | None:
 
 
 def _masked(word: bytes, argument: bytes) -> bytes:
-    """A line of which only the verb, and the name of a known mechanism, may be shown."""
+    """A line of which only the verb, and the name of a mechanism, offered or not, may be shown."""
     if word.upper() != b"AUTH":
         return b"***"
-    from .auth import MECHANISMS
+    from .sasl import REGISTERED
 
     mechanism, _, rest = argument.strip(b" ").partition(b" ")
-    known = mechanism.upper().decode("ascii", "replace") in MECHANISMS
+    known = mechanism.upper().decode("ascii", "replace") in REGISTERED
     shown = mechanism if known or not mechanism else b"***"
     return b" ".join(filter(None, (word, shown, b"***" if rest else b"")))
 

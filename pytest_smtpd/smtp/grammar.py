@@ -118,8 +118,9 @@ def _path(argument: bytes, verb: str, keyword: str) -> Path:
     return Path(found[1], found[2] or "", len(stripped) != len(rest))
 
 
-# RFC 3461 section 4: xtext, "+" and two hex digits for what is not printable ASCII
-_XTEXT = r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})"
+# RFC 3461 section 4: xtext, "+" and two hex digits, in upper case, for what is not printable ASCII
+_HEXCHAR = r"\+(?-i:[0-9A-F]{2})"
+_XTEXT = rf"(?:[!-*,-<>-~]|{_HEXCHAR})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ RCPT_PARAMETERS: dict[str, Parameter] = {
         "DSN", r"NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2}"
     ),
     # RFC 3461 section 4.2; RFC 6533 section 3 allows UTF-8 in it
-    "ORCPT": _parameter("DSN", r"[A-Z0-9-]+;(?:[!-*,-<>-~\x80-\U0010ffff]|\+[0-9A-F]{2}){1,500}"),
+    "ORCPT": _parameter("DSN", rf"[A-Z0-9-]+;(?:[!-*,-<>-~\x80-\U0010ffff]|{_HEXCHAR}){{1,500}}"),
 }
 
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")

@@ -20,7 +20,9 @@ class LineBuffer:
         self._skip = 0  # octets still to be thrown away
         self._cut: bytes | None = None  # the beginning of a line that is too long
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> int:
+        """Takes octets, and says how many of them it has thrown away."""
+        skipped = 0
         if self._skip:
             skipped = min(self._skip, len(data))
             self._skip -= skipped
@@ -30,6 +32,7 @@ class LineBuffer:
             data = self._data[self._start :] + data
             self._start = 0
         self._data, self.octets = data, len(data)
+        return skipped
 
     def skip(self, octets: int) -> None:
         """Throws away so many octets, those that are still to come included."""

@@ -16,13 +16,16 @@ from .replies import Reply, fill
 
 
 def decode(text: bytes) -> bytes:
-    """Base64 as it stands on the wire; ``=`` alone is the empty response. Raises ValueError."""
-    if text == b"=":
-        return b""
+    """Base64 as it stands on the wire. Raises ValueError for anything else, ``=`` included."""
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise ValueError(str(error)) from None
+
+
+def decode_initial(text: bytes) -> bytes | None:
+    """What stands behind the mechanism: None for nothing, ``=`` is an empty response."""
+    return None if not text else b"" if text == b"=" else decode(text)
 
 
 @dataclass(frozen=True, slots=True)

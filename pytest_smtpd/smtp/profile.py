@@ -76,6 +76,8 @@ class Profile:
             absent.add("AUTH")
         if "CHUNKING" in absent or "CHUNKING" not in settings.extensions:
             absent.add("BINARYMIME")  # RFC 3030 section 3: never without CHUNKING
+        if "8BITMIME" in absent or "8BITMIME" not in settings.extensions:
+            absent.add("SMTPUTF8")  # RFC 6531 section 3.1: never without 8BITMIME
         return frozenset(settings.extensions) - absent
 
     def _banner(self, banner: str) -> str:

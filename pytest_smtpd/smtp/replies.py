@@ -13,8 +13,9 @@ from functools import lru_cache
 MAX_REPLY_LINE = 512  # RFC 5321 section 4.5.3.1.5, with code and CRLF
 SHORT = 490  # characters of text that fit into one line with any code in front
 
-_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")  # RFC 3463 section 2
-_WRITTEN = re.compile(r"(\d{3})(?:[ -](.*))?", re.DOTALL)
+_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}", re.ASCII)  # RFC 3463 section 2
+_WRITTEN = re.compile(r"(\d{3})(?:[ -](.*))?", re.DOTALL | re.ASCII)
+_IN_TEXT = re.compile(rb"[245]\.\d{1,3}\.\d{1,3} ")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
@@ -24,7 +25,8 @@ class Reply:
 
     `code` is the three-digit reply code, 200 to 599. `text` is what follows it; a line feed in it
     makes a multi-line reply. `enhanced` is an enhanced status code such as ``"4.2.1"`` (RFC 3463),
-    sent only where it was negotiated (RFC 2034); its class must be the first digit of `code`.
+    sent in each line, and only where it was negotiated (RFC 2034); its class must be the first
+    digit of `code`.
 
     Raises `ValueError` for a code out of range, a text with control characters, or an enhanced
     code of another class.
@@ -105,26 +107,29 @@ class Reply:
 def _encode(code: int, prefix: bytes, text: str, encoding: str) -> bytes:
     if len(text) < SHORT and text.isascii() and "\n" not in text:
         return b"%d %b%b\r\n" % (code, prefix, text.encode())
-    room = MAX_REPLY_LINE - len("250-") - len(prefix) - len("\r\n")
     lines = [
         piece
         for line in text.split("\n")
-        for piece in _wrap(line.encode(encoding, "replace"), room)
+        for piece in _wrap(code, prefix, line.encode(encoding, "replace"))
     ]
     return b"".join(
-        b"%d%b%b%b\r\n" % (code, b" " if number == len(lines) else b"-", prefix, line)
+        b"%d%b%b\r\n" % (code, b" " if number == len(lines) else b"-", line)
         for number, line in enumerate(lines, 1)
     )
 
 
-def _wrap(line: bytes, room: int) -> Iterator[bytes]:
+def _wrap(code: int, prefix: bytes, line: bytes) -> Iterator[bytes]:
+    # RFC 2034 section 4: the enhanced code is in each line, also one that a test wrote as text
+    if not prefix and (written := _IN_TEXT.match(line)) and line[0] == ord(str(code)[0]):
+        prefix, line = written[0], line[written.end() :]
+    room = MAX_REPLY_LINE - len("250-") - len(prefix) - len("\r\n")
     while len(line) > room:
         end = room
         while line[end] & 0xC0 == 0x80:  # not inside a UTF-8 sequence
             end -= 1
-        yield line[:end]
+        yield prefix + line[:end]
         line = line[end:]
-    yield line
+    yield prefix + line
 
 
 # Before and around the transaction
@@ -136,8 +141,8 @@ CHALLENGE = Reply(334, "{challenge}")
 OK = Reply(250, "OK", "2.0.0")
 BYE = Reply(221, "{hostname} closing connection", "2.0.0")
 HELP = Reply(214, "{text}", "2.0.0")
-CANNOT_VRFY = Reply(252, "Cannot verify the address, but will take mail for it", "2.5.2")
-CANNOT_EXPN = Reply(252, "Cannot expand lists here", "2.5.2")
+CANNOT_VRFY = Reply(252, "Cannot verify the address, but will take mail for it", "2.0.0")
+CANNOT_EXPN = Reply(252, "Cannot expand lists here", "2.0.0")
 
 # The transaction
 SENDER_OK = Reply(250, "Sender OK", "2.1.0")

@@ -14,6 +14,20 @@ from collections.abc import Mapping
 
 SCRAM_ITERATIONS = 4096  # the least that RFC 7677 section 4 allows: tests pay for each
 
+# The names that IANA has registered, and those of SCRAM that clients have beside them: what else
+# stands in the place of one may be a password
+REGISTERED = frozenset(
+    """
+    9798-M-DSA-SHA1 9798-M-ECDSA-SHA1 9798-M-RSA-SHA1-ENC 9798-U-DSA-SHA1 9798-U-ECDSA-SHA1
+    9798-U-RSA-SHA1-ENC ANONYMOUS CRAM-MD5 DIGEST-MD5 EAP-AES128 EAP-AES128-PLUS
+    ECDH-X25519-CHALLENGE ECDSA-NIST256P-CHALLENGE EXTERNAL GS2-KRB5 GS2-KRB5-PLUS
+    GSS-SPNEGO GSSAPI KERBEROS_V4 KERBEROS_V5 LOGIN NMAS-SAMBA-AUTH NMAS_AUTHEN NMAS_LOGIN
+    NTLM OAUTH10A OAUTHBEARER OPENID20 OTP PLAIN SAML20 SCRAM-SHA-1 SCRAM-SHA-1-PLUS
+    SCRAM-SHA-256 SCRAM-SHA-256-PLUS SCRAM-SHA-512 SCRAM-SHA-512-PLUS SCRAM-SHA3-512
+    SCRAM-SHA3-512-PLUS SECURID SKEY SPNEGO SPNEGO-PLUS SXOVER-PLUS XOAUTH XOAUTH2
+    """.split()
+)
+
 
 def saslprep(text: str) -> str | None:
     """`text` prepared by SASLprep as a stored string, None where that is prohibited (RFC 4013)."""

@@ -119,7 +119,7 @@ class Session:
                     self.talks_early()
                 else:
                     self.blame("pipelining")
-            self.input.feed(data)
+            self.progress += self.input.feed(data)  # of a chunk that was refused
 
     def talks_early(self) -> None:
         """The client has not waited for the greeting."""
