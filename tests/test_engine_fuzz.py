@@ -194,6 +194,7 @@ def anonymous(reply: tuple[str, str]) -> tuple[str, str]:
     return code, re.sub(r"; .* [+-]\d{4}$|(?<=queued as ).*", "", text)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=3000))
 def test_any_octets_are_answered_in_form(noise: bytes) -> None:
     wire = held("plain", [noise])
@@ -201,6 +202,7 @@ def test_any_octets_are_answered_in_form(noise: bytes) -> None:
     assert str(wire.record)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_a_message_is_kept_octet_for_octet(raw: bytes) -> None:
     lines = (b"\r\n" + raw).replace(b"\r\n.", b"\r\n..")[2:]

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_smtpd.clock import monotonic
@@ -48,6 +48,7 @@ def test_a_glob_is_over_the_whole_value(glob: str, matching: list[str], others: 
     assert [text for text in matching + others if matches(text)] == matching
 
 
+@settings(deadline=None)
 @given(st.text("ab*?\n", max_size=8), st.text("ab\n", max_size=12))
 def test_a_glob_matches_what_the_textbook_says(glob: str, text: str) -> None:
     # None of these characters is special to fnmatch but not to us.

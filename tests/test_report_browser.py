@@ -344,7 +344,8 @@ def test_the_failed_test_is_shown_first_and_others_on_a_click(watch: Watch, repo
     page.get_by_role("link", name="test_passes").click()
     mail = detail.frame_locator(".sheet iframe")
     playwright_api.expect(mail.get_by_role("heading", name="Hello")).to_be_visible()
-    assert mail.get_by_alt_text("Logo").evaluate("image => image.naturalWidth") == 1
+    logo = mail.get_by_alt_text("Logo")
+    playwright_api.expect(logo).to_have_js_property("naturalWidth", 1)
     playwright_api.expect(page.locator(".tests a[aria-current]")).to_contain_text("test_passes")
     chosen = page.url
     page.goto("about:blank")

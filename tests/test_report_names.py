@@ -8,7 +8,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_smtpd.report.names import attachment_file, download_name, folder_name
@@ -138,6 +138,7 @@ def test_passive_types_keep_their_name(filename: str | None, offered: str) -> No
     assert download_name(filename) == offered
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(1, 500))
 def test_whatever_the_name_it_stays_in_its_folder(name: str, number: int) -> None:
     for safe in (folder_name(name), attachment_file(number, name)):

@@ -7,7 +7,7 @@ import time
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_smtpd.report import css, sanitize
@@ -69,11 +69,13 @@ def test_an_attack_leaves_nothing_that_acts(attack: str) -> None:
     checked(attack.replace("URL", "http://evil.example/x"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=25).map("".join))
 def test_no_soup_of_fragments_gets_through(soup: str) -> None:
     checked(soup)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_raises(text: str) -> None:
     checked(text)

@@ -48,10 +48,10 @@ def test_open_sessions_get_421_and_are_closed() -> None:
 def test_replies_in_flight_are_flushed() -> None:
     server = Server().start()
     with Client(server) as client:
-        client.send("NOOP\r\n" * 500)
+        client.send("NOOP\r\n" * 60)
         server.stop()
         replies = client.rest().splitlines()
-    assert len(replies) == 501
+    assert len(replies) == 61
     assert all(reply.startswith(b"250 ") for reply in replies[:-1])
     assert replies[-1].startswith(b"421 ")
 
@@ -91,7 +91,7 @@ def test_without_disconnecting_sessions_go_on_until_their_client_quits() -> None
     assert server.sessions[0].ended_by == "quit"
     for thread in threads() - before:  # the last one to leave turns the light off
         thread.join(LIMIT)
-    assert threads() == before
+    assert threads() <= before
 
 
 def test_without_disconnecting_callbacks_are_still_asked_and_leave_no_thread() -> None:
@@ -109,7 +109,7 @@ def test_without_disconnecting_callbacks_are_still_asked_and_leave_no_thread() -
         client.quit()
     assert asked == ["ann@example.com"] * 2
     server.stop()
-    assert threads() == before
+    assert threads() <= before
 
 
 def test_a_later_stop_ends_those_sessions_too() -> None:
@@ -121,7 +121,7 @@ def test_a_later_stop_ends_those_sessions_too() -> None:
         server.stop()
         assert client.reply().startswith("421 ")
         assert client.reply() == ""
-    assert threads() == before
+    assert threads() <= before
 
 
 def test_restarted_beside_sessions_that_go_on() -> None:
@@ -139,7 +139,7 @@ def test_restarted_beside_sessions_that_go_on() -> None:
             server.stop()
             assert old.reply().startswith("421 ")
             assert new.reply().startswith("421 ")
-    assert threads() == before
+    assert threads() <= before
 
 
 def test_without_disconnecting_and_without_sessions() -> None:
@@ -149,7 +149,7 @@ def test_without_disconnecting_and_without_sessions() -> None:
     assert not connects(server)
     for thread in threads() - before:
         thread.join(LIMIT)
-    assert threads() == before
+    assert threads() <= before
 
 
 # ---- from a callback
@@ -177,7 +177,7 @@ def test_from_a_callback(option: str, disconnect: bool) -> None:
     server.stop()
     for thread in threads() - before:  # that of the callback itself may be on its way out
         thread.join(LIMIT)
-    assert threads() == before
+    assert threads() <= before
     assert durations[0] < BOUND
 
 
@@ -197,7 +197,7 @@ def test_from_a_coroutine() -> None:
     assert server.stopped.wait(LIMIT)
     for thread in threads() - before:
         thread.join(LIMIT)
-    assert threads() == before
+    assert threads() <= before
     assert durations[0] < BOUND
 
 
@@ -235,7 +235,7 @@ def test_a_crowd_does_not(send: bytes) -> None:
         assert took(server.stop) < BOUND
     for thread in threads() - before:  # on a very busy machine it may not be quite through
         thread.join(LIMIT)
-    assert threads() == before
+    assert threads() <= before
     assert len(server.sessions) == CLIENTS
     assert not server.messages
 
@@ -250,7 +250,7 @@ def test_a_crowd_that_does_not_shake_hands_does_not(tls: str, send: bytes) -> No
         assert took(server.stop) < BOUND
     for thread in threads() - before:  # on a very busy machine it may not be quite through
         thread.join(LIMIT)
-    assert threads() == before
+    assert threads() <= before
     assert all(session.wait_closed(0) for session in server.sessions)
     assert None not in {session.ended_by for session in server.sessions}
 
@@ -291,7 +291,7 @@ def test_a_stuck_callback_does_not() -> None:
     release.set()
     for thread in threads() - before:
         thread.join(LIMIT)
-    assert threads() == before
+    assert threads() <= before
 
 
 def test_a_stuck_coroutine_does_not_and_is_cancelled() -> None:
@@ -312,7 +312,7 @@ def test_a_stuck_coroutine_does_not_and_is_cancelled() -> None:
         assert entered.wait(LIMIT)
         assert took(server.stop) < BOUND
     assert cancelled.is_set()
-    assert threads() == before
+    assert threads() <= before
 
 
 def test_a_coroutine_that_blocks_its_loop_does_not() -> None:
@@ -331,7 +331,7 @@ def test_a_coroutine_that_blocks_its_loop_does_not() -> None:
     release.set()
     for thread in threads() - before:
         thread.join(LIMIT)
-    assert threads() == before
+    assert threads() <= before
 
 
 def test_two_stops_at_once() -> None:
@@ -370,7 +370,7 @@ def test_it_raises_what_ends_the_test_and_leaves_nothing() -> None:
         assert client.ehlo().deliver().startswith("451 ")
     with pytest.raises(AssertionError, match="not what was expected"):
         server.stop()
-    assert threads() == before
+    assert threads() <= before
     assert server.stopped.is_set()
     with server:
         assert connects(server)

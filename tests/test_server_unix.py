@@ -86,7 +86,7 @@ def test_a_live_socket_is_an_error_and_stays(path: Path) -> None:
         with pytest.raises(OSError, match=path.name) as caught:
             Server(unix_socket=path).start()
         assert caught.value.errno == errno.EADDRINUSE
-        assert threads() == before
+        assert threads() <= before
         assert connects(live)
     assert not path.exists()
 

@@ -460,7 +460,7 @@ def test_what_cannot_be_used_is_an_error_before_the_start(
     before = threads()
     with pytest.raises(ValueError, match=text):
         Server(tls="starttls", **options).start()
-    assert threads() == before
+    assert threads() <= before
 
 
 # ---- in a process of its own
@@ -607,7 +607,7 @@ def test_a_stop_says_goodbye_through_tls(tls: str) -> None:
             assert client.reply() == ""
     assert {session.ended_by for session in server.sessions} == {"server"}
     assert all(session.wait_closed(0) for session in server.sessions)
-    assert threads() == before
+    assert threads() <= before
     assert server.messages == []
 
 
@@ -627,7 +627,7 @@ def test_a_stop_in_the_middle_of_a_handshake(tls: str, octets: bytes) -> None:
     assert session.wait_closed(0)
     assert session.ended_by == "server"
     assert session.violations == []
-    assert threads() == before
+    assert threads() <= before
     assert not connects(server)
 
 
@@ -694,7 +694,7 @@ def test_a_handshake_that_never_comes_is_ended_without_a_word() -> None:
         session = server.sessions[0]
         assert session.wait_closed(LIMIT)
         assert session.ended_by == "timeout"
-        assert "421" not in str(session)
+        assert "S: 421" not in str(session)
 
 
 @pytest.mark.parametrize("tls", TLS)
