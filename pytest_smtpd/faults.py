@@ -73,6 +73,8 @@ class Fault:
     def __post_init__(self) -> None:
         __tracebackhide__ = True
         name = type(self).__name__
+        if type(self) is Fault:
+            raise TypeError("Fault is what all faults share: one such as Drop(on='rcpt') is wanted")
         if self.on not in STAGES:
             hint = nearest(str(self.on), STAGES)
             raise ValueError(f"{name}(on={self.on!r}): one of {', '.join(STAGES)} is wanted{hint}")
@@ -133,8 +135,8 @@ class Answer(Fault):
     """Answers this reply instead of the usual one.
 
     `reply` is a code, a text (``"451 4.7.1 Greylisted"``) or a `pytest_smtpd.Reply`. With 2xx or
-    354 the command takes effect all the same (250 on ``"message"`` stores it); with 4xx or 5xx it
-    does not, and on ``"message"`` the transaction is over (RFC 5321 section 4.2.1). 421 closes.
+    354 the command takes effect all the same; with 4xx or 5xx it does not (RFC 5321 section 4.2.1).
+    On ``"message"`` 250 alone stores it, and the transaction is over with any. 421 closes.
 
     Raises `ValueError` for what is no reply.
     """

@@ -5,10 +5,12 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import re
 import secrets
 import threading
 import warnings
 from collections.abc import Iterable, MutableSequence, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -178,8 +180,9 @@ class Server:
             self._draining = [each for each in self._draining if each not in ending]
             if self._service is None:  # or another thread has started it meanwhile
                 self._remove_socket()
-                _running.discard(self)
                 self.stopped.set()
+                if not self._draining:
+                    _running.discard(self)
         if not inside:  # a callback: whoever stops the server next is told
             self._show_raised()
 
@@ -190,8 +193,7 @@ class Server:
 
     def _show_raised(self) -> None:
         __tracebackhide__ = True
-        raised, self._state.raised = self._state.raised, []
-        errors, self._state.errors = self._state.errors, []
+        raised, errors = _drained(self._state.raised), _drained(self._state.errors)
         outcomes = [each.outcome for each in raised if each.outcome is not None]
         try:
             for each in raised:
@@ -298,8 +300,14 @@ class Server:
         """An address nobody else uses in this run, such as ``user.K3F9A2C4@example.com``.
 
         `name` stands in front of the dot. A criterion to tell one's own mail by, on a server that
-        others use as well.
+        others use as well. Raises `ValueError` for a name that would have to stand in quotes (RFC
+        5321 section 4.1.2).
         """
+        __tracebackhide__ = True
+        if not re.fullmatch(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*", name):
+            raise ValueError(
+                f"address_for({name!r}): letters, digits, dots between them are wanted"
+            )
         while (address := f"{name}.{secrets.token_hex(4).upper()}@example.com") in (
             self._given_addresses
         ):
@@ -467,12 +475,7 @@ class Server:
         """
         service = self._service
         if service is not None:
-            deadline = monotonic() + STOP_TIMEOUT
-            while service.settle(STOP_TIMEOUT):
-                if monotonic() >= deadline:
-                    service.give_up()
-                    break
-                service.callbacks.wait_idle(deadline)
+            service.settle(STOP_TIMEOUT)
         self._show_raised()
 
     def __repr__(self) -> str:
@@ -485,7 +488,13 @@ def _messages(messages: Sequence[object]) -> str:
     return f"{len(messages)} message{'s' * (len(messages) != 1)}"
 
 
+def _drained(box: list[Any]) -> list[Any]:
+    # one by one: threads of callbacks go on to put something in
+    return [box.pop(0) for _ in box[:]]
+
+
 @atexit.register
 def _stop_all() -> None:
-    for server in list(_running):
-        server.stop()
+    with ExitStack() as stack:  # each, whatever the stop of another one raises
+        for server in list(_running):
+            stack.callback(server.stop)

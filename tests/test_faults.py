@@ -58,6 +58,7 @@ def test_the_stages() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "match"),
     [
+        (lambda: Fault(on="noop"), TypeError, "Fault is what all faults share"),
         (lambda: Answer(450), TypeError, "on"),
         (lambda: Delay(1), TypeError, "on"),
         (lambda: Drop(), TypeError, "STAGE"),
@@ -380,6 +381,26 @@ def test_a_positive_answer_lets_the_command_take_effect() -> None:
         assert client.say("DATA") == "354 go on"
         assert client.say(f"{TEXT}.") == "250 stored"
         assert len(server.messages) == 1
+
+
+@pytest.mark.parametrize("reply", [251, 252, "354 go on"])
+def test_a_message_is_stored_by_no_other_positive_answer_than_250(reply: Any) -> None:
+    with Server(faults=[Answer(reply, on="message")]) as server, Client(server) as client:
+        assert client.ehlo().deliver()[:3] == str(reply)[:3]
+        assert server.messages == []
+        assert client.say("DATA").startswith("503 ")
+
+
+def test_a_fault_that_cannot_be_carried_out_is_an_error() -> None:
+    class Strange(Fault):
+        pass
+
+    with (
+        pytest.raises(TypeError, match=r"Strange\(.* is no fault that anybody knows"),
+        Server(faults=[Strange(on="noop")]) as server,
+        Client(server) as client,
+    ):
+        assert client.ehlo().say("NOOP").startswith("421 ")
 
 
 def test_a_negative_answer_does_not_and_ends_the_transaction_on_message() -> None:
@@ -721,9 +742,8 @@ def test_raw_in_pieces() -> None:
 # ---- Split
 
 
-@pytest.mark.parametrize("octets", [1, 3, 1000])
-def test_split_sends_the_reply_in_pieces(octets: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What the client reads at once depends on when it does
+def written(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What servers send from now on; what the client reads at once depends on when it does."""
     pieces: list[bytes] = []
     write = Connection.write
 
@@ -731,8 +751,14 @@ def test_split_sends_the_reply_in_pieces(octets: int, monkeypatch: pytest.Monkey
         pieces.append(data)
         return write(self, data)
 
+    monkeypatch.setattr(Connection, "write", noted)
+    return pieces
+
+
+@pytest.mark.parametrize("octets", [1, 3, 1000])
+def test_split_sends_the_reply_in_pieces(octets: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with Server(faults=[Split(octets, on="helo")]) as server, Client(server) as client:
-        monkeypatch.setattr(Connection, "write", noted)
+        pieces = written(monkeypatch)
         reply = client.say("EHLO me")
         sent = b"".join(pieces)
         assert sent.count(b"\r\n") == len(reply.splitlines())
@@ -857,13 +883,17 @@ def test_a_client_that_is_reset_before_its_fault_begins() -> None:
     assert all(session.wait_closed(LIMIT) for session in server.sessions)
 
 
-def test_in_lmtp_a_split_for_one_recipient_holds_for_all_replies() -> None:
+def test_in_lmtp_a_split_for_one_recipient_holds_for_all_replies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     split = Split(1, on="message", times=1)
     with Server(protocol="lmtp", faults=[split]) as server, Client(server) as client:
         client.say("LHLO me")
         client.begin("ann@example.com", "bob@example.net", "carol@example.net")
+        pieces = written(monkeypatch)
         client.send(f"{TEXT}.\r\n")
-        assert len(client.socket.recv(1000)) < 10
+        assert [client.reply()[:3] for _ in range(2)] == ["250", "250"]
+        assert {len(piece) for piece in pieces} == {1}
     assert server.hits(split) == 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -235,3 +237,43 @@ with Server(validate_sender=blocking) as server:
     send(server)
     assert len(server.messages) == 1
 """)
+
+
+def test_at_its_end_a_process_says_goodbye_to_all_clients() -> None:
+    program = """
+def wrong(address):
+    raise AssertionError("seen at the end")
+
+servers = [Server(validate_sender=wrong).start() for _ in range(3)]
+for server in servers:
+    with smtplib.SMTP(server.host, server.port, timeout=20) as client:
+        client.ehlo("me")
+        assert client.mail("ann@example.com")[0] == 451
+servers.append(Server().start())
+print(*(server.port for server in servers), flush=True)
+input()
+servers[-1].stop(disconnect=False)
+"""
+    with (
+        contextlib.ExitStack() as stack,
+        subprocess.Popen(
+            [sys.executable, "-c", HEAD + program],
+            cwd=Path(pytest_smtpd.__file__).parents[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        ports = [int(port) for port in process.stdout.readline().split()]
+        addresses = [("127.0.0.1", port) for port in ports]
+        clients = [
+            stack.enter_context(socket.create_connection(address, timeout=60))
+            for address in addresses
+        ]
+        for client in clients:
+            assert client.recv(999).startswith(b"220 ")
+        _, said = process.communicate("go on\n", timeout=60)
+        assert "seen at the end" in said
+        assert [client.recv(999)[:3] for client in clients] == [b"421"] * 4

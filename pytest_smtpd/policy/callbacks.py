@@ -92,9 +92,8 @@ class Callbacks:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ended = threading.Condition(self._lock)  # a call has
-        self._running: set[object] = set()
-        self._stuck: set[object] = set()  # of these: who has been waited for in vain
+        self._ends = threading.Condition(self._lock)
+        self.ended = 0  # calls that have
         self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
         self._loop: _LoopThread | None = None
@@ -110,20 +109,20 @@ class Callbacks:
             else:
                 worker = _Worker(self._finished)
                 self._workers.append(worker)
-            self._running.add(token := object())
 
         def over(error: BaseException | None) -> None:
             done(error)
             with self._lock:
-                self._running.discard(token)
-                self._stuck.discard(token)
-                self._ended.notify_all()
+                self.ended += 1
+                self._ends.notify_all()
 
         worker.tasks.put(lambda: self._call(call, over))
 
     def _call(self, call: Callable[[], object], done: Done) -> None:
         try:
             result = call()
+            if inspect.isgenerator(result) or inspect.isasyncgen(result):
+                raise TypeError("a callback with a yield in it does nothing: it must not have one")
             if inspect.isawaitable(result):
                 self._await(result, done)
                 return
@@ -156,15 +155,11 @@ class Callbacks:
             threads.append(self._loop.thread)
         return threading.current_thread() in threads
 
-    def wait_idle(self, deadline: float) -> None:
-        """Waits until all that was asked is answered, until `deadline` on the real clock.
-
-        For what has been waited for in vain it does not wait again.
-        """
+    def wait_for_end(self, ended: int, deadline: float) -> None:
+        """Waits until more calls than `ended` have, until `deadline` on the real clock."""
         with self._lock:
-            while self._running != self._stuck and (left := deadline - monotonic()) > 0:
-                self._ended.wait(left)
-            self._stuck = set(self._running)
+            while self.ended == ended and (left := deadline - monotonic()) > 0:
+                self._ends.wait(left)
 
     def close(self, deadline: float) -> None:
         """Ends the threads; waits for those that can end until `deadline` on the real clock.

@@ -95,8 +95,6 @@ class Connection:
         if self._closing:
             return
         if self._epoch != self.state.epoch:
-            if self._goes_on(data):
-                self._renew_record()
             epoch, before = self._came
             self._came = self.state.epoch, octets + (before if epoch == self.state.epoch else 0)
         self.session.receive(data)
@@ -107,33 +105,26 @@ class Connection:
         if self.state.timeout != self._service.timeout:
             self._service.watch_silence()
 
-    def _goes_on(self, data: bytes) -> bool:
-        """Whether these octets begin something in a test that the connection has lived to see.
+    def _goes_on(self) -> bool:
+        """Whether what comes next came in a test that the connection has lived to see.
 
-        A QUIT does not. A test is over when its mail is there, before a client in another thread
-        has said it, and the next test would count one session more, or not, as chance will have it.
+        A QUIT does not count. A test is over when its mail is there, before a client in another
+        thread has said it, and the next test would count one session more, or not, as chance will
+        have it.
         """
-        if self._task or self.session.backlog:
+        session, (epoch, new) = self.session, self._came
+        if epoch != self.state.epoch:
             return False
-        return self.session.content_octets is not None or not _is_quit(data)
-
-    def _begins(self) -> bool:
-        """The same of the next line, if that has waited behind a command of an earlier test."""
-        session = self.session
-        if session.transaction or not session.backlog or _is_quit(session.input.peek(6)):
-            return False
-        epoch, octets = self._came
-        old = session.backlog - octets
-        return epoch == self.state.epoch and (old <= 0 or not session.input.has_line(old))
+        old = session.backlog - new  # octets of an earlier test
+        if session.content_octets is not None and old < 0:  # the message has had some of this one
+            return True
+        line_is_old = not session.backlog or session.input.has_line(old)
+        return not line_is_old and not _is_quit(session.input.peek(6))
 
     def _renew_record(self) -> None:
         """A connection that outlives its test is another session for the next one."""
-        self._epoch = self.state.epoch
-        self.record.ends("server")
-        self.record.closed()
-        self.record = self.record.continued(self.state.mask)
+        self.record, self._epoch = self.state.renew_record(self.record)
         self.session.journal, self.session.tag = self.record, self._epoch
-        self.state.sessions.append(self.record)
 
     def eof_received(self) -> bool:
         self._service.activity += 1
@@ -168,7 +159,7 @@ class Connection:
     def _pump(self) -> None:
         try:
             self._work()
-        except Exception as error:  # ours: the client must not wait for an answer
+        except BaseException as error:  # ours, or out of a fault's `match`
             self.state.errors.append(error)
             self.record.ends("server")
             self._end(replies.INTERNAL_ERROR)
@@ -179,7 +170,7 @@ class Connection:
         self._service.activity += 1
         session.lines_left = BATCH
         while not (self._task or self.write_paused or self._closing or self._scheduled):
-            if self._epoch != state.epoch and self._begins():
+            if self._epoch != state.epoch and self._goes_on():
                 self._renew_record()
             session.profile = state.profile
             event = session.next_event()

@@ -43,7 +43,7 @@ class Deliberation:
             done, answer = await self._ask_faults(event.stage, _subjects(event))
             if done:
                 return
-            if answer is not None and not answer.positive:
+            if answer is not None and not _lets_pass(answer, event):
                 self._note_end([answer])
                 self._session.refuse(answer)
             elif isinstance(event, MessageReceived):
@@ -64,7 +64,7 @@ class Deliberation:
             if done:
                 return
             answers.append(answer)
-        kept = [n for n, answer in enumerate(answers) if answer is None or answer.positive]
+        kept = [n for n, one in enumerate(answers) if one is None or _lets_pass(one, event)]
         self._note_end(answers)
         if kept:
             await self._deliver(event, kept, answers)
@@ -164,7 +164,12 @@ class Deliberation:
                 tell(error)
 
         self._connection.callbacks.run(call, done)
-        return await result
+        try:
+            return await result
+        except asyncio.CancelledError:
+            if result.done() and not result.cancelled():  # the session ended in that very turn
+                too_late(result.result())
+            raise
 
     async def _deliver(
         self, event: MessageReceived, recipients: Sequence[int], answers: Sequence[Reply | None]
@@ -204,6 +209,8 @@ class Deliberation:
                     await self._send_raw(bytes(data))
                 else:
                     await self._send_all(data)
+            case _:
+                raise TypeError(f"{fault!r} is no fault that anybody knows how to carry out")
 
     async def _send_raw(self, piece: bytes) -> bool:
         self._connection.record.server(piece)
@@ -263,6 +270,11 @@ class Deliberation:
             if connection.unsent:
                 await asyncio.sleep(SPLIT_PAUSE)
         return True
+
+
+def _lets_pass(answer: Reply, event: Event) -> bool:
+    """Whether a command takes effect that a fault answers; a message only with 250."""
+    return answer.code == 250 if isinstance(event, MessageReceived) else answer.positive
 
 
 def _subjects(event: Event) -> Sequence[str]:

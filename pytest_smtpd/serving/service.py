@@ -52,8 +52,6 @@ class Service:
         self.buffer = memoryview(bytearray(READ_SIZE))
         self.callbacks = Callbacks()
         self.connections: set[Connection] = set()
-        self._asking: set[Connection] = set()
-        self._given_up: set[Connection] = set()
         self.activity = 0  # grows with all that clients do
         self.timeout = 0.0  # seconds of silence that clients are watched for
         self._watch: asyncio.TimerHandle | None = None
@@ -86,30 +84,37 @@ class Service:
             self._thread.join(max(0.0, deadline - monotonic()))
         self.callbacks.close(deadline)
 
-    def settle(self, timeout: float) -> bool:
+    def settle(self, timeout: float) -> None:
         """From any thread: waits until all that clients have sent or closed is taken in.
 
-        Sessions that a fault keeps waiting are ended. `timeout` is in seconds. Whether code of the
-        test's is still to decide something, but for what was given up.
+        Sessions that a fault keeps waiting are ended. What code of the test's is still to decide is
+        waited for `timeout` seconds, and not again.
         """
+        deadline = monotonic() + timeout
+        while True:
+            ended = self.callbacks.ended
+            asking = self._take_in(timeout)
+            if not asking or monotonic() >= deadline:
+                break
+            self.callbacks.wait_for_end(ended, deadline)
+        for connection in asking:
+            connection.asking = False
+
+    def _take_in(self, timeout: float) -> list[Connection]:
+        """Takes in what clients have sent; those about which code of the test's is to decide."""
         settled = threading.Event()
-        asking: set[Connection] = set()
+        asking: list[Connection] = []
 
         def then() -> None:
             for connection in list(self.connections):
                 connection.end_if_held()
-            asking.update(each for each in self.connections if each.asks_the_test)
+            asking.extend(each for each in self.connections if each.asks_the_test)
             settled.set()
 
         with contextlib.suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self._settle, then, monotonic() + timeout)
             settled.wait(timeout)
-        self._asking = asking
-        return bool(asking - self._given_up)
-
-    def give_up(self) -> None:
-        """Nobody waits any more for what `settle` has found to be undecided."""
-        self._given_up = self._asking
+        return asking
 
     # ---- in the thread
 
@@ -119,6 +124,7 @@ class Service:
                 self._listen_to(listener)
             self.loop.run_forever()
         finally:
+            self._close_listeners()  # of a loop that has failed: the port must not stay taken
             self.loop.close()
             self.callbacks.close(monotonic())  # of a service that ends by itself nobody does it
 
@@ -127,8 +133,8 @@ class Service:
 
     def _on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if isinstance(error, Exception) and not isinstance(error, OSError):
-            self.state.errors.append(error)  # ours; a client that goes away is none
+        if error is not None:  # ours: what a client's going away raises is caught where it is
+            self.state.errors.append(error)
 
     # ---- new connections
 
@@ -190,11 +196,7 @@ class Service:
             self.activity += 1
             self._forget(client)
             if self.state.epoch != epoch:  # another test has begun meanwhile
-                epoch = self.state.epoch
-                record.ends("server")
-                record.closed()
-                record = record.continued(self.state.mask)
-                self.state.sessions.append(record)
+                record, epoch = self.state.renew_record(record)
             try:
                 octets = client.recv(512, socket.MSG_PEEK)
             except OSError:

@@ -36,7 +36,10 @@ def _date_of(second: int) -> str:
 
 
 class State:
-    """Shared by a server and its connections. Attributes are exchanged whole, never changed."""
+    """Shared by a server and its connections, in several threads.
+
+    Options are exchanged whole, never changed; lists are the same for ever.
+    """
 
     def __init__(self, options: Options, hints: Callable[[], Sequence[str]]) -> None:
         self.faults = FaultList()
@@ -83,6 +86,15 @@ class State:
         """The record of a new connection, and the epoch of the test that it belongs to."""
         with self._changing_tests:
             record = SessionRecord(peer, self.mask)
+            self.sessions.append(record)
+            return record, self.epoch
+
+    def renew_record(self, record: SessionRecord) -> tuple[SessionRecord, int]:
+        """Another record of a connection that outlives its test, and the present epoch."""
+        with self._changing_tests:
+            record.ends("server")
+            record.closed()
+            record = record.continued(self.mask)
             self.sessions.append(record)
             return record, self.epoch
 

@@ -84,7 +84,9 @@ class Transport:
             return
         try:
             for _ in range(RECORDS):
-                octets = self._socket.recv_into(self._owner.get_buffer())
+                octets = self._receive(self._owner.get_buffer())
+                if octets is None:
+                    return
                 if octets:
                     self._owner.buffer_updated(octets)
                 elif self._owner.eof_received():
@@ -93,16 +95,22 @@ class Transport:
                     self.close()
                 if octets != MAX_RECORD or self.tls is None or not self._reading:
                     break
-        except _NOT_NOW:
-            return
-        except OSError:
-            self._fail()
-        except Exception as error:  # ours: the client must not wait for an answer to it
+        # Ours, or out of a fault's `match`; no Ctrl-C, which is the main thread's
+        except BaseException as error:
             context = {"message": "reading from a client", "exception": error}
             self._loop.call_exception_handler(context)
             self._fail()
         if self._reading:
             self._mind_rest()
+
+    def _receive(self, buffer: memoryview) -> int | None:
+        try:
+            return self._socket.recv_into(buffer)
+        except _NOT_NOW:
+            return None
+        except OSError:
+            self._fail()
+            return None
 
     def _mind_rest(self) -> None:
         # Of a TLS record that is read by halves the system reports no rest
