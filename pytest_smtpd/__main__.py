@@ -33,6 +33,8 @@ PORT = 2525
 _IDLE = 60.0
 _IDLE_STRICT = 1.0
 
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last is Windows' Ctrl-Break
+
 # Where the table speaks of a test
 _HELP = {"strict": "print what clients and their mail did wrong"}
 
@@ -184,13 +186,18 @@ class _Interrupt:
 
     def __enter__(self) -> _Interrupt:
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last is Windows' Ctrl-Break
+        for name in _SIGNALS:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._handle)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         signal.set_wakeup_fd(-1)
+        # Another signal may be on its way: when the interpreter ends it takes handlers of Python's
+        # away, and what is not ignored would kill
+        for name in _SIGNALS:
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
         self._reader.close()
         self._writer.close()
 
@@ -256,6 +263,7 @@ class _Run:
             self._take_message(message)
         sessions = self._server.sessions
         for session in sessions[:]:
+            session.messages.clear()
             if session.wait_closed(0):
                 sessions.remove(session)
                 self._take_session(session)

@@ -95,7 +95,7 @@ def number(
 def timeout(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         wanted("a number of seconds above 0 is wanted")
-    return float(value)
+    return float(min(value, sys.float_info.max)) if isinstance(value, int) else value
 
 
 def socket_path(value: object) -> object:
@@ -193,7 +193,7 @@ def users(value: object) -> object:
     if value is None or value == "any":
         return value
     if not isinstance(value, Mapping) or not value:
-        wanted("a mapping from user to password, or 'any', is wanted")
+        wanted("a mapping from at least one user to a password, or 'any', is wanted")
     for number, (user, password) in enumerate(value.items(), start=1):
         if not isinstance(user, str) or not isinstance(password, str) or not user or not password:
             # Not even the name: the two may have been mixed up
@@ -276,7 +276,8 @@ def read_certificate(text: str) -> object:
 def read_rule(text: str) -> object:
     """``PATTERN[=REPLY]``; an ``=`` that no reply code follows belongs to the pattern."""
     pattern, equals, reply = text.rpartition("=")
-    if equals and reply[:3].isdigit() and (len(reply) == 3 or reply[3] == " "):
+    code = reply[:3]
+    if equals and code.isascii() and code.isdigit() and (len(reply) == 3 or reply[3] == " "):
         return (pattern.strip(), reply)
     return (text, None)
 

@@ -6,6 +6,7 @@ whatever the value is: it comes from the network.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
@@ -31,8 +32,9 @@ def compile_pattern(value: PatternLike) -> Callable[[str], bool]:
       ends too, or none) and `?` (one character) are the only wildcards, so `[` is itself.
     - A `re.Pattern` is searched, with its own flags.
     - A callable is asked; what it returns counts as true or false, what it raises comes through.
+      It answers at once: `TypeError` for one that returns an awaitable.
 
-    Raises `TypeError` for anything else, a pattern on bytes included.
+    Raises `TypeError` for anything else, a pattern on bytes and an ``async def`` included.
     """
     if isinstance(value, str):
         return compile_glob(value)
@@ -42,12 +44,25 @@ def compile_pattern(value: PatternLike) -> Callable[[str], bool]:
         search = value.search
         return lambda text: search(text) is not None
     if callable(value):
-        ask = value
-        return lambda text: bool(ask(text))
+        if inspect.iscoroutinefunction(value):
+            raise TypeError(f"a pattern answers at once, {describe_pattern(value)} is async")
+        return _asking(value)
     raise TypeError(
         "a pattern is a str (a glob), a re.Pattern or a callable, "
         f"not {type(value).__name__}: {value!r}"
     )
+
+
+def _asking(ask: Callable[[str], object]) -> Callable[[str], bool]:
+    def matches(text: str) -> bool:
+        answer = ask(text)
+        if inspect.isawaitable(answer):  # which is true, whatever comes of it
+            if inspect.iscoroutine(answer):
+                answer.close()
+            raise TypeError(f"a pattern answers at once, {describe_pattern(ask)} is async")
+        return bool(answer)
+
+    return matches
 
 
 def compile_glob(glob: str, *, anywhere: bool = False) -> Callable[[str], bool]:

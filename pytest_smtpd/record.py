@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from .clock import monotonic
 from .smtp.content import violations_in
+from .smtp.sasl import encoded
 from .smtp.violations import VIOLATIONS, Violation
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_EXCHANGES = 1000  # of a session: the first and the last of them are kept
 MAX_VIOLATIONS = 100  # of one code in a session
+MAX_UNINSPECTED = 100  # messages of a session whose octets are kept to be inspected later
 _HEAD = MAX_EXCHANGES // 2
 _TAIL = MAX_EXCHANGES - _HEAD
 
@@ -64,9 +66,9 @@ class Mask:
         """Learns passwords; what was once a secret stays one."""
         for user, password in users.items():
             self._secrets.update((password, *_inside_repr(password)))
-            for octets in (password.encode(), f"\0{user}\0{password}".encode()):
+            for octets in (encoded(password), encoded(f"\0{user}\0{password}")):
                 self._secrets.add(base64.b64encode(octets).decode().rstrip("="))
-            self._secrets.update(_inside_base64(password.encode()))
+            self._secrets.update(_inside_base64(encoded(password)))
         longest_first = sorted(self._secrets, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(_as_pattern, longest_first)))
 
@@ -149,6 +151,7 @@ class SessionRecord:
         self._tail: deque[_Entry] | None = None  # from when that is full
         self._behind_head = 0  # entries that came when that was full
         self._noted: list[str | _Uninspected] = []  # the codes of violations, and where more may be
+        self._uninspected = 0
         self._counts: dict[str, int] = {}
         self._logged = logger.isEnabledFor(logging.DEBUG)
         self._is_closed = False
@@ -195,7 +198,8 @@ class SessionRecord:
     def last_refusal(self) -> str | None:
         """The last 4xx or 5xx reply, with the line that it answered.
 
-        None if there was none, or if a message was taken after it.
+        What the refusal of one command makes of those behind it, 503, does not count. None if there
+        was none, or if a message was taken after it.
         """
         asked = before = ""
         refusal = None
@@ -203,6 +207,8 @@ class SessionRecord:
             if who == "C":
                 before, asked = asked, line
             elif line[:1] in ("4", "5"):
+                if refusal and line.startswith("503"):  # out of sequence: by the refusal before
+                    continue
                 refusal = f"{asked} -> {line}" if asked else line
             elif asked.startswith("<") and _ends_message(before):
                 refusal = None
@@ -258,7 +264,12 @@ class SessionRecord:
 
     def message(self, raw: bytes, eight_bit: bool) -> None:
         """For the server: a whole message came; octets over 127 were announced, or not."""
-        self._noted.append(_Uninspected(raw, eight_bit))
+        if self._uninspected < MAX_UNINSPECTED:
+            self._uninspected += 1
+            self._noted.append(_Uninspected(raw, eight_bit))
+        else:
+            for code in violations_in(raw, eight_bit=eight_bit):
+                self.violation(code)
 
     def violation(self, code: str) -> None:
         """For the server: the client did what this row of the table of violations says."""

@@ -14,7 +14,7 @@ RejectOption: TypeAlias = (
     PatternLike | Iterable[PatternLike] | Mapping[PatternLike, ReplyLike | None]
 )
 
-_BEGINS_WITH_CODE = re.compile(r"\d{3}(?:[ -]|$)")
+_BEGINS_WITH_CODE = re.compile(r"[0-9]{3}(?:[ -]|$)")
 
 
 class Reject(Exception):

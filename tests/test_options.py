@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import sys
 from typing import Any
 
 import pytest
@@ -176,6 +177,7 @@ def test_the_greetings_name_of_other_servers_is_understood() -> None:
         ("max_recipients", 0, "1"),
         ("timeout", 0, "above 0"),
         ("timeout", -1, "0"),
+        ("users", {}, "at least one user"),
         ("timeout", "60", "seconds"),
         ("tls", "startls", "did you mean 'starttls'"),
         ("tls", True, "starttls"),
@@ -227,6 +229,32 @@ def test_a_pair_that_cannot_work(options: dict[str, Any], needs: str) -> None:
     merge(options)  # one may come from ini, the other from a marker
 
 
+@pytest.mark.parametrize(
+    ("options", "lacks"),
+    [
+        ({"require_tls": True, "tls": "starttls", "without_extensions": ["STARTTLS"]}, "STARTTLS"),
+        ({"require_auth": True, "users": "any", "extensions": ["HELP"]}, "AUTH"),
+        ({"users": "any", "auth_mechanisms": ["SCRAM-SHA-256"]}, "'PLAIN'"),
+        ({"users": {"u": "p"}, "auth_mechanisms": [], "require_auth": True}, "'PLAIN'"),
+    ],
+)
+def test_what_would_leave_a_client_no_way(options: dict[str, Any], lacks: str) -> None:
+    with pytest.raises(ValueError, match=lacks):
+        Server(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"require_tls": True, "tls": "implicit", "without_extensions": ["STARTTLS"]},
+        {"users": "any", "auth_mechanisms": []},
+        {"users": {"u": "p"}, "auth_mechanisms": ["SCRAM-SHA-256"], "require_auth": True},
+    ],
+)
+def test_what_leaves_one(options: dict[str, Any]) -> None:
+    assert Server(**options).config
+
+
 def test_a_long_value_is_shortened() -> None:
     with pytest.raises(ValueError, match="is not allowed") as caught:
         Server(reject_sender=[f"user{number}@example.com" for number in range(1000)] + [5])
@@ -248,6 +276,8 @@ def test_a_wrong_user_shows_no_password() -> None:
         ("reject_sender", ["a", "b"], ("a", "b")),
         ("reject_sender", iter(["a", "b"]), ("a", "b")),
         ("timeout", 5, 5.0),
+        pytest.param("timeout", 10**400, sys.float_info.max, id="timeout-huge"),
+        ("timeout", float("inf"), float("inf")),
         ("faults", Stall(on="noop"), (Stall(on="noop"),)),
         ("ignore", "no-quit", ("no-quit",)),
         ("users", "any", "any"),

@@ -13,7 +13,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from client import LIMIT, TEXT, Client
-from pytest_smtpd import Reject, Reply, Server
+from pytest_smtpd import CallbackWarning, Reject, Reply, Server
 
 DENIED = "553 5.7.1 Requested action not taken: mailbox name not allowed"
 
@@ -289,3 +289,28 @@ def test_who_misses_a_message_is_told_of_a_refusal_that_no_message_followed() ->
         with pytest.raises(AssertionError) as caught:
             server.messages.one(to="erin@*")
         assert "refused:" not in str(caught.value)
+
+
+def test_who_misses_a_message_is_told_of_the_refusal_and_not_of_what_follows_from_it() -> None:
+    with Server(reject_sender="*") as server, Client(server) as client:
+        client.ehlo().send("MAIL FROM:<ann@example.com>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\n")
+        assert [client.reply()[:3] for _ in range(3)] == ["553", "503", "503"]
+        with pytest.raises(AssertionError, match=r"refused: MAIL FROM:<ann@.* -> 553 "):
+            server.messages.one()
+    with Server(reject_host="*") as server, Client(server) as client:
+        client.say("EHLO me")
+        with pytest.raises(AssertionError, match=r"refused: 550 Access denied: host 127\.0\.0\.1"):
+            server.messages.one()
+
+
+def test_a_pattern_that_cannot_answer_at_once() -> None:
+    async def deny(address: str) -> bool:
+        return address == "ann@example.com"
+
+    with pytest.raises(ValueError, match=r"a pattern answers at once, .*deny is async"):
+        Server(reject_sender=deny)
+    server = Server(reject_sender=lambda address: deny(address)).start()
+    with Client(server) as client:
+        assert client.ehlo().say("MAIL FROM:<bob@example.com>").startswith("553 ")
+    with pytest.warns(CallbackWarning, match="a pattern answers at once"):
+        server.stop()

@@ -98,7 +98,7 @@ def test_a_port_in_use_is_an_os_error_with_the_address(server: Server) -> None:
         other.start()
     assert caught.value.errno == errno.EADDRINUSE
     assert str(caught.value).endswith("; port=0 takes a free one")
-    assert threads() == before
+    assert threads() <= before
     assert other.stopped.is_set()
     with pytest.raises(RuntimeError, match="not started"):
         _ = other.port
@@ -120,7 +120,7 @@ def test_a_bad_host_is_an_os_error_with_the_host(
     before = threads()
     with pytest.raises(OSError, match=re.escape(host)):
         Server(host=host).start()
-    assert threads() == before
+    assert threads() <= before
 
 
 def test_after_a_stop_it_takes_the_same_port_again() -> None:
@@ -196,9 +196,9 @@ def test_no_thread_is_left(server: Server) -> None:
     options = {"validate_sender": asynchronous, "validate_recipient": lambda address: None}
     with Server(**options) as other, Client(other) as client:
         client.ehlo().deliver()
-        assert threads() > before
+        assert threads() - before
         client.quit()
-    assert threads() == before
+    assert threads() <= before
 
 
 # ---- where to connect
@@ -350,6 +350,12 @@ def test_the_address_nobody_else_uses(server: Server) -> None:
     with Client(server) as client:
         assert client.ehlo().deliver("hi\r\n", "ann@example.com", ann).startswith("250")
     assert server.messages.one(to=ann).recipients == (ann,)
+
+
+@pytest.mark.parametrize("name", ["", "Ann Smith", "a..b", ".a", "a@b", "ann\n"])
+def test_the_address_for_a_name_that_would_need_quotes(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^address_for\({re.escape(repr(name))}\)"):
+        Server().address_for(name)
 
 
 def test_address_for_before_the_start() -> None:
