@@ -27,9 +27,11 @@ ELSEWHERE = {
 }
 
 
-def unknown(name: str, others: Iterable[str] = ()) -> TypeError:
+def unknown(name: object, others: Iterable[str] = ()) -> TypeError:
     """The error for an option that does not exist, with the nearest that does, or of `others`."""
-    if name not in ELSEWHERE:
+    if not isinstance(name, str):  # a key of smtpd_options may be anything
+        hint = ""
+    elif name not in ELSEWHERE:
         hint = nearest(name, [*OPTIONS, *others])
     elif ELSEWHERE[name]:
         hint = f" (did you mean {ELSEWHERE[name]}?)"

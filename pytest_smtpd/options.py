@@ -396,7 +396,7 @@ def _checked(option: Option, value: object) -> object:
         raise ValueError(text) from None
 
 
-def _unknown(name: str) -> TypeError:
+def _unknown(name: object) -> TypeError:
     from .option_names import unknown
 
     return unknown(name)

@@ -60,7 +60,8 @@ class Seen:
     @property
     def head(self) -> str:
         chance = _seed(self.server) if self._chance is None else self._chance
-        return f"{self.name} at {self.where}{chance}"
+        place = f" at {self.where}" if self.started else ", which was not started"
+        return f"{self.name}{place}{chance}"
 
     @property
     def faults(self) -> list[str]:

@@ -9,6 +9,7 @@ A `text` block ends an example, which is all code blocks since the one before:
 A comment right before a block, or for the example as a whole:
 
     <!-- error: X.py -->       this py block is that file
+    <!-- error: installed X -->  this py block is the plugin X of an installed distribution
     <!-- error: without X -->  the module X cannot be imported
     <!-- error: needs X -->    skipped where X is not installed, or on another platform than X
 """
@@ -68,6 +69,10 @@ def read_examples(page: str) -> list[Example]:
             what, _, name = match["comment"].partition(" ")
             if what == "needs":
                 example.needs.append(name)
+            elif what == "installed":
+                info, comment = f"{name}-1.0.dist-info", f"{name}.py"
+                example.files[f"{info}/METADATA"] = f"Name: {name}\nVersion: 1.0\n"
+                example.files[f"{info}/entry_points.txt"] = f"[pytest11]\n{name} = {name}\n"
             elif what == "without":
                 example.files["conftest.py"] = _WITHOUT.format(name)
             else:
@@ -115,6 +120,7 @@ def test_it_is_said(
 
 def _said_by_pytest(pytester: pytest.Pytester, example: Example, arguments: list[str]) -> list[str]:
     for name, text in {"test_mail.py": "def test_mail(smtpd): ...\n", **example.files}.items():
+        (pytester.path / name).parent.mkdir(exist_ok=True)
         (pytester.path / name).write_text(text, "utf-8")
     plugins = ("xdist",) if "-n" in arguments else ()
     apps = (ROOT / "docs" / "_examples", pytester.path)

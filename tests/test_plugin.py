@@ -225,93 +225,6 @@ def test_where_options_come_from_and_which_wins(pytester: pytest.Pytester) -> No
     result.assert_outcomes(passed=7)
 
 
-def test_the_root_conftest_of_a_project_whose_tests_are_in_a_folder(
-    pytester: pytest.Pytester,
-) -> None:
-    """The outermost override counts for `smtpd_session`, also one that a plugin brings."""
-    check = """
-        def test_banner(smtpd_session):
-            assert smtpd_session.config.banner == "{0}"
-    """
-    plain = """
-        import pytest
-
-        @pytest.fixture(scope="session")
-        def smtpd_options({0}):
-            return {1}
-    """
-    write(
-        pytester,
-        company=plain.format("", '{"banner": "company", "max_size": 77}'),
-        only__test_plugin=check.format("company"),
-        tests__conftest=plain.format("tmp_path_factory", '{"banner": "tests"}'),
-        tests__test_a=check.format("tests"),
-        tests__sub__conftest=plain.format("", '{"banner": "sub"}'),
-        tests__sub__test_b=check.format("tests"),
-    )
-    args = ("--import-mode=importlib",)
-    run(pytester, *args, "tests").assert_outcomes(passed=2)
-    run(pytester, *args, "tests/sub", plugins=("company",)).assert_outcomes(passed=1)
-    run(pytester, *args, "only", plugins=("company",)).assert_outcomes(passed=1)
-
-
-def test_wrong_smtpd_options(pytester: pytest.Pytester) -> None:
-    cases = ["{'reject_sendr': 'x'}", "{'timeout': -1}", "{'require_tls': True}", "['banner']"]
-    override = """
-        import pytest
-
-        @pytest.fixture
-        def smtpd_options():
-            return {0}
-
-        def test_smtpd(smtpd): pass
-    """
-    files = {f"test_{number}": override.format(case) for number, case in enumerate(cases)}
-    write(pytester, conftest=COUNT_STARTS, **files)
-    result = run(pytester)
-    result.assert_outcomes(errors=4)
-    said = lines(result)
-    assert (
-        "smtpd_options: unknown smtpd option 'reject_sendr' (did you mean 'reject_sender'?)\n"
-        "test_0.py:4: smtpd_options\n" in said
-    )
-    assert "smtpd_options: smtpd option 'timeout': -1 is not allowed: " in said
-    assert "smtpd option 'require_tls' needs 'tls', which is not set" in said
-    assert "smtpd_options: a dict of options is wanted, not ['banner']" in said
-    assert "servers started: 0" in said
-
-
-@pytest.mark.parametrize("ini", ["", "smtpd_scope = session"])
-def test_the_options_of_the_whole_run_have_its_scope(pytester: pytest.Pytester, ini: str) -> None:
-    """What `smtpd_session` takes is needed before and after any one test."""
-    pytester.makeini(f"[pytest]\n{ini}\n")
-    write(
-        pytester,
-        conftest="""
-            import pytest
-
-            @pytest.fixture
-            def smtpd_options(tmp_path): return {"banner": "mine"}
-        """,
-        test_a="""
-            def test_smtpd(smtpd):
-                assert smtpd.config.banner == "mine"
-
-            def test_factory(smtpd_factory):
-                assert smtpd_factory().config.banner == "mine"
-
-            def test_session(smtpd_session): pass
-        """,
-    )
-    result = run(pytester, "-rN")
-    result.assert_outcomes(passed=1 if ini else 2, errors=2 if ini else 1)
-    text = (
-        "smtpd_options has the scope 'function': smtpd_session, which lives for the whole run, "
-        'wants @pytest.fixture(scope="session")\nconftest.py:4: smtpd_options\n'
-    )
-    assert text in lines(result)
-
-
 def test_an_error_of_the_session_is_a_text_alone(pytester: pytest.Pytester) -> None:
     write(
         pytester,
@@ -358,7 +271,7 @@ def test_an_address_that_cannot_be_had_is_an_error_of_the_setup(pytester: pytest
             import pytest_smtpd
 
             @pytest.mark.smtpd(host="192.0.2.1")
-            def test_host(smtpd): pass
+            def test_host(smtpd_session, smtpd): pass
 
             class TestTaken:
                 @pytest.fixture
@@ -376,6 +289,8 @@ def test_an_address_that_cannot_be_had_is_an_error_of_the_setup(pytester: pytest
     result.assert_outcomes(errors=2, passed=1)
     said = lines(result)
     assert "192.0.2.1" in said
+    assert "\nsmtpd, which was not started\n" in said
+    assert "\nsmtpd_session at smtp://" in said
     assert re.search(r"cannot listen on 127\.0\.0\.1:\d+", said)
     assert "Traceback" not in said and "another exception" not in said
 

@@ -1,4 +1,7 @@
-"""Another plugin's fixture `smtpd` in place of ours: a usage error that says how to turn it off."""
+"""An installed plugin's fixture `smtpd` in place of ours: a usage error that says what to do.
+
+One of the project's own, be it in a conftest or in a plugin, is an override, and passes.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,14 @@ ERROR = (
 )
 
 
+def install(folder: Path, plugin: str, module: str = "") -> None:
+    """What makes a module in the folder the plugin of an installed distribution."""
+    info = folder / f"{plugin}_dist-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {plugin}-dist\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[pytest11]\n{plugin} = {module or plugin}\n")
+
+
 @pytest.mark.parametrize(
     "source",
     {
@@ -55,30 +66,26 @@ ERROR = (
             @pytest.fixture(scope="session")
             def smtpd(): yield "the rival's"
         """,
+        "of a plugin that it loads": 'pytest_plugins = ["rival_server"]',
     }.items(),
     ids=lambda item: item[0].replace(" ", "-"),
 )
 def test_a_plugin_loaded_after_ours(pytester: pytest.Pytester, source: tuple[str, str]) -> None:
+    install(pytester.path, "rival")
     write(pytester, conftest=COUNT_STARTS, rival=source[1], rival_server=RIVAL, test_a=TEST)
     result = run(pytester, plugins=("rival",))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     said = lines(result)
-    assert ERROR.format("rival") in said
+    assert ERROR.format("rival_server" if "pytest_plugins" in source[1] else "rival") in said
     assert "Traceback" not in said
     assert "INTERNALERROR" not in said
 
 
-@pytest.mark.parametrize("name", ["'rival'", None])
-def test_a_plugin_that_is_an_object(pytester: pytest.Pytester, name: str | None) -> None:
+def test_a_plugin_that_is_an_object(pytester: pytest.Pytester) -> None:
+    install(pytester.path, "rival", "rival_server:rival")
     write(
         pytester,
-        conftest=f"""
-            from rival import Rival
-
-            def pytest_configure(config):
-                config.pluginmanager.register(Rival(), {name})
-        """,
-        rival="""
+        rival_server="""
             import pytest
 
             class Base:
@@ -88,24 +95,27 @@ def test_a_plugin_that_is_an_object(pytester: pytest.Pytester, name: str | None)
 
             class Rival(Base):
                 pass
+
+            rival = Rival()
         """,
         test_a=TEST,
     )
-    result = run(pytester)
+    result = run(pytester, plugins=("rival",))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     said = lines(result)
-    assert "test_a.py::test_mail would get the fixture 'smtpd' of the plugin " in said
-    assert name is None or ERROR.format("rival") in said
+    assert ERROR.format("rival") in said
     assert "INTERNALERROR" not in said
 
 
 def test_what_the_error_says_helps(pytester: pytest.Pytester) -> None:
-    write(pytester, conftest='pytest_plugins = ["rival"]', rival=RIVAL, test_a=TEST)
-    assert ERROR.format("rival") in lines(run(pytester))
+    install(pytester.path, "rival")
+    write(pytester, rival=RIVAL, test_a=TEST)
+    assert ERROR.format("rival") in lines(run(pytester, plugins=("rival",)))
     run(pytester, "-p", "no:rival").assert_outcomes(passed=2)
 
 
 def test_only_tests_that_would_get_it_matter(pytester: pytest.Pytester) -> None:
+    install(pytester.path, "rival")
     write(
         pytester,
         rival=RIVAL + "\n    @pytest.fixture\n    def inbox(): return []\n",
@@ -167,8 +177,45 @@ def test_a_conftest_may_override_it(pytester: pytest.Pytester) -> None:
     run(pytester).assert_outcomes(passed=3)
 
 
+MINE = """
+    import pytest
+
+    @pytest.fixture
+    def smtpd(smtpd):
+        smtpd.configure(banner="mine")
+        return smtpd
+"""
+TEST_MINE = """
+    def test_mine(smtpd):
+        assert smtpd.config.banner == "mine"
+"""
+
+
+def test_a_plugin_of_the_project_may_override_it(pytester: pytest.Pytester) -> None:
+    install(pytester.path, "other")  # that an installed one is loaded, too, does not matter
+    write(pytester, support__mail=MINE, other="", test_a=TEST_MINE)
+    run(pytester, plugins=("other", "support.mail")).assert_outcomes(passed=1)
+    write(pytester, conftest='pytest_plugins = ["support.mail"]')
+    run(pytester, plugins=("other",)).assert_outcomes(passed=1)
+    mine = """
+        import pytest
+
+        class Mine:
+            @pytest.fixture
+            def smtpd(self, smtpd):
+                smtpd.configure(banner="mine")
+                return smtpd
+
+        def pytest_configure(config):
+            config.pluginmanager.register(Mine())
+    """
+    write(pytester, conftest=mine)
+    run(pytester, plugins=("other",)).assert_outcomes(passed=1)
+
+
 def test_the_workers_of_xdist_say_it(pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
+    install(pytester.path, "rival")
     write(pytester, rival=RIVAL, test_a=TEST)
     result = run(pytester, "-n", "1", plugins=("xdist", "rival"))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -183,10 +230,7 @@ def installed_rival(pytester: pytest.Pytester) -> Path:
     (folder / "rival.py").write_text(
         "import pytest\n\n@pytest.fixture\ndef smtpd():\n    return 'the rival'\n"
     )
-    info = folder / "rival_dist-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rival-dist\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[pytest11]\nsmtpd = rival\n")
+    install(folder, "smtpd", "rival")
     return folder
 
 

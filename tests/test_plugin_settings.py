@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -153,6 +155,63 @@ def test_a_pyproject_is_read_too(pytester: pytest.Pytester) -> None:
     run(pytester).assert_outcomes(passed=1)
 
 
+native_toml = pytest.mark.skipif(pytest.version_tuple < (9,), reason="from pytest 9 on")
+
+
+@native_toml
+def test_toml_has_numbers_and_booleans(pytester: pytest.Pytester) -> None:
+    pytester.makepyprojecttoml("""
+        [tool.pytest]
+        smtpd_trace_headers = true
+        smtpd_strict = false
+        smtpd_max_size = 10_000
+        smtpd_timeout = 2.5
+        smtpd_seed = "7"
+        smtpd_max_recipients = "none"
+        smtpd_reject_sender = ["denied@*=450", "x@*"]
+        smtpd_env = ["MAIL={url}"]
+        smtpd_guard = true
+    """)
+    write(
+        pytester,
+        test_a="""
+            import os
+
+            def test_a(smtpd):
+                config = smtpd.config
+                assert config.trace_headers is True and config.strict is False
+                assert (config.max_size, config.timeout) == (10_000, 2.5)
+                assert (config.seed, config.max_recipients) == ("7", None)
+                assert config.reject_sender == {"denied@*": "450", "x@*": None}
+                assert os.environ["MAIL"] == smtpd.url
+        """,
+    )
+    run(pytester).assert_outcomes(passed=1)
+    run(pytester, "-o", "smtpd_timeout=2.50").assert_outcomes(passed=1)
+
+
+@native_toml
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ('smtpd_users = "ann:secret"', "ini smtpd_users: a list of strings is wanted"),
+        ('smtpd_env = "MAIL={url}"', "ini smtpd_env: a list of strings is wanted"),
+        ('smtpd_banner = ["a"]', "ini smtpd_banner: a string is wanted"),
+        ("smtpd_port = true", "ini smtpd_port: smtpd option 'port': 'True' is not allowed: "),
+        ("smtpd_scope = 1", "ini smtpd_scope: '1' is not allowed: "),
+        ('smtpd_guard = "on"', "ini smtpd_guard: "),
+    ],
+)
+def test_a_wrong_kind_in_toml(pytester: pytest.Pytester, line: str, text: str) -> None:
+    pytester.makepyprojecttoml(f"[tool.pytest]\n{line}\n")
+    write(pytester, test_a="def test_a(smtpd): pass")
+    result = run(pytester)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = lines(result)
+    assert text in said
+    assert "Traceback" not in said and "INTERNALERROR" not in said and "secret" not in said
+
+
 def test_a_fixed_port(pytester: pytest.Pytester) -> None:
     write(
         pytester,
@@ -198,11 +257,46 @@ def test_a_fixed_port_by_marker_is_an_error_in_a_worker(pytester: pytest.Pyteste
 
 
 @needs_unix
-def test_a_unix_socket(pytester: pytest.Pytester) -> None:
-    pytester.makeini("[pytest]\nsmtpd_unix_socket = ini.sock\n")
+def test_a_unix_socket(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the folder of the ini file, or, by the command line, where pytest is started."""
     write(pytester, test_a="def test_a(smtpd): print('at', smtpd.url)")
-    assert "at smtp+unix://ini.sock" in lines(run(pytester, "-s"))
-    assert "at smtp+unix://cli.sock" in lines(run(pytester, "-s", "--smtpd-unix-socket=cli.sock"))
+    root = ("-s", f"--rootdir={pytester.path}", str(pytester.path))
+    # pytest's own directories may be too long for a socket's name
+    with tempfile.TemporaryDirectory() as directory:
+        short = Path(directory).resolve()
+        (short / "short.ini").write_text("[pytest]\nsmtpd_unix_socket = ini.sock\n")
+        result = run(pytester, *root, "-c", str(short / "short.ini"))
+        assert f"at smtp+unix://{short / 'ini.sock'}" in lines(result)
+        monkeypatch.chdir(short)
+        result = run(pytester, *root, "--smtpd-unix-socket=cli.sock")
+        assert "at smtp+unix://cli.sock" in lines(result)
+
+
+def test_files_are_looked_for_where_their_names_were_written(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makeini("[pytest]\nsmtpd_certificate = tls/mail.pem, mail.key\n")
+    write(
+        pytester,
+        sub__test_a="""
+            import pytest
+
+            @pytest.fixture(autouse=True)
+            def elsewhere(tmp_path, monkeypatch):
+                monkeypatch.chdir(tmp_path)
+
+            def test_a(smtpd):
+                print("\\nat", *smtpd.config.certificate, sep="|")
+        """,
+    )
+    here, sub = pytester.path, pytester.path / "sub"
+    result = run(pytester, "-s")
+    assert f"at|{here / 'tls' / 'mail.pem'}|{here / 'mail.key'}" in lines(result)
+    monkeypatch.chdir(sub)
+    result = run(pytester, "-s")
+    assert f"at|{here / 'tls' / 'mail.pem'}|{here / 'mail.key'}" in lines(result)
+    result = run(pytester, "-s", f"--smtpd-certificate=own.pem,{here / 'own.key'}")
+    assert f"at|{sub / 'own.pem'}|{here / 'own.key'}" in lines(result)
 
 
 @pytest.mark.parametrize(

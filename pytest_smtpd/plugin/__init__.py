@@ -70,7 +70,17 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_runtest_teardown(item: pytest.Item) -> Any:
     # Last of all: where warnings are errors, it is an error of this test and of no other
     __tracebackhide__ = True
-    result = yield
+    server = item.config.stash.get(session_server, None)
+    try:
+        result = yield
+    except BaseException as error:
+        if server is not None:
+            from .reporting import blame_too
+
+            blame_too(server, error)
+        raise
+    if server is not None:  # also where the test does not name it: it may have used it all the same
+        server._show_raised()
     in_vain = not uses(item, "smtpd") and asked not in item.stash
     if in_vain and any(mark.name == "smtpd" for mark in item.own_markers):
         item.warn(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from itertools import takewhile
 from typing import Any
 
 import pytest
 
 from ..options import Options, merge
 from ..server import Server
-from .fixtures import asked, session_server
+from .fixtures import asked, session_server, uses
 from .markers import (
     checked_markers,
     checked_options,
@@ -73,13 +74,10 @@ def _borrowed(request: pytest.FixtureRequest, options: Options) -> Iterator[Serv
             _refuse_address(request.node, name, getattr(options, name))
     seen = remember(request.node, "smtpd", server)
     try:
-        text = None
         try:
             server._begin_test(options, request.node.nodeid)
         except (ValueError, RuntimeError, OSError) as error:
-            text = str(error)
-        if text is not None:
-            fail_at_marker(request.node, text)
+            fail_at_marker(request.node, str(error))
         with _exported(request.config, server):
             yield server
     finally:
@@ -104,8 +102,7 @@ def for_run(request: pytest.FixtureRequest) -> Iterator[Server]:
     item = request._pyfuncitem
     options = request.config.stash[base_options]
     found = _root_options(request)
-    if found is not None:
-        options = checked_options(item, found.execute(request), options, found.func)
+    options = checked_options(item, found.execute(request), options, found.func)
     _check_pairs(item, options)
     server = _started(item, _server(options, item))
     try:
@@ -138,9 +135,9 @@ def as_many_as_wanted(
 
 
 def _root_options(request: pytest.FixtureRequest) -> Any:
-    """The fixture `smtpd_options` of the outermost conftest, whichever test asked first."""
+    """The fixture `smtpd_options` that counts for the run; it has to live as long."""
     found = _root_definition(request)
-    if found is not None and found.scope != "session":
+    if found.scope != "session":
         fail(
             f"smtpd_options has the scope {found.scope!r}: smtpd_session, which lives for the "
             'whole run, wants @pytest.fixture(scope="session")\n'
@@ -150,16 +147,31 @@ def _root_options(request: pytest.FixtureRequest) -> Any:
 
 
 def _root_definition(request: pytest.FixtureRequest) -> Any:
-    found: Any = None
-    for node in request._pyfuncitem.listchain():
-        if isinstance(node, pytest.File):
-            break
-        # before pytest 8.1 a node is asked for by its id
-        asked_by: Any = node if pytest.version_tuple >= (8, 1) else node.nodeid
-        for found in request._fixturemanager.getfixturedefs("smtpd_options", asked_by) or ():
-            if found.func.__code__.co_filename.endswith("conftest.py"):
-                return found
-    return found
+    """The outermost of a conftest that all see who ask for the server; else that of a plugin.
+
+    So it does not matter which of them is the first.
+    """
+    names = ["smtpd_session", *(["smtpd"] if scope(request.config) == "session" else [])]
+    items = [each for each in request.session.items if any(uses(each, name) for name in names)]
+    folders = {_folder(each): None for each in [request._pyfuncitem, *items]}
+    first, *others = [_visible_from(folder, request) for folder in folders]
+    common = [each for each in first if all(each in definitions for definitions in others)]
+    return next(filter(_is_of_conftest, common), common[-1])
+
+
+def _folder(item: pytest.Item) -> Any:
+    return [*takewhile(lambda node: not isinstance(node, pytest.File), item.listchain())][-1]
+
+
+def _visible_from(folder: Any, request: pytest.FixtureRequest) -> list[Any]:
+    # before pytest 8.1 a node is asked for by its id
+    asked_by = folder if pytest.version_tuple >= (8, 1) else folder.nodeid
+    return list(request._fixturemanager.getfixturedefs("smtpd_options", asked_by) or ())
+
+
+def _is_of_conftest(definition: Any) -> bool:
+    # One of the root folder counts from where a plugin's does
+    return bool(definition.baseid) or definition.func.__code__.co_filename.endswith("conftest.py")
 
 
 def _server(options: Options, item: pytest.Item) -> Server:
@@ -173,10 +185,7 @@ def _check_pairs(item: pytest.Item, options: Options) -> None:
     try:
         options.check_pairs()
     except ValueError as error:
-        text = str(error)
-    else:
-        return
-    fail_at_marker(item, text)
+        fail_at_marker(item, str(error))
 
 
 def _start(item: pytest.Item, options: Options, name: str) -> Server:
@@ -190,10 +199,9 @@ def _started(item: pytest.Item, server: Server) -> Server:
     try:
         return server.start()
     except OSError as error:  # a bad address
-        text = error.strerror or str(error)
+        fail_at_marker(item, error.strerror or str(error))
     except (RuntimeError, ValueError) as error:  # no trustme, a bad file
-        text = str(error)
-    fail_at_marker(item, text)
+        fail_at_marker(item, str(error))
 
 
 def to_django(server: Server) -> Iterator[Server]:
@@ -201,11 +209,8 @@ def to_django(server: Server) -> Iterator[Server]:
     from ..frameworks.django_settings import pointed_at
 
     with ExitStack() as stack:
-        text = None
         try:
             stack.enter_context(pointed_at(server))
         except ValueError as error:
-            text = str(error)
-        if text is not None:
-            fail(f"smtpd_django: {text}")
+            fail(f"smtpd_django: {error}")
         yield server

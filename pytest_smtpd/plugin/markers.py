@@ -23,8 +23,9 @@ def marker_options(node: pytest.Item) -> dict[str, object]:
         for marker in reversed(level):  # pytest lists the closest of a level first
             if marker.args:
                 fail(
-                    f"@pytest.mark.smtpd takes keywords only, not {marker.args!r}: "
-                    f"reject_sender='denied@*', for example\n{place(node, owner)}"
+                    f"@pytest.mark.smtpd takes keywords only, not a positional "
+                    f"{type(marker.args[0]).__name__}: reject_sender='denied@*', for example\n"
+                    f"{place(node, owner)}"
                 )
             given.update(marker.kwargs)
     return given
@@ -60,7 +61,9 @@ def _among(mark: object, marks: Any) -> bool:
 
 
 def fail(text: str) -> NoReturn:
-    pytest.fail(text, pytrace=False)
+    """Fails with the text alone, whatever error is being handled."""
+    __tracebackhide__ = True
+    raise pytest.fail.Exception(text, pytrace=False) from None
 
 
 def fail_at_marker(item: pytest.Item, text: str) -> NoReturn:
@@ -89,19 +92,17 @@ def place(item: pytest.Item, owner: Any) -> str:
 
 def checked_options(item: pytest.Item, given: object, base: Options, fixture: Any) -> Options:
     """The options of the fixture `smtpd_options`, over those of the run."""
-    if not isinstance(given, Mapping):
-        text = f"a dict of options is wanted, not {given!r}"
-    else:
-        try:
-            return merge(given, base)
-        except (TypeError, ValueError) as error:
-            text = str(error)
-    fail(f"smtpd_options: {text}\n{place(item, fixture)}")
+    try:
+        if not isinstance(given, Mapping):  # whose passwords are not to be seen
+            kind = "None" if given is None else type(given).__name__
+            raise TypeError(f"a dict of options is wanted, not {kind}")
+        return merge(given, base)
+    except (TypeError, ValueError) as error:
+        fail(f"smtpd_options: {error}\n{place(item, fixture)}")
 
 
 def checked_markers(item: pytest.Item, given: Mapping[str, object], base: Options) -> Options:
     try:
         return merge(given, base)
     except (TypeError, ValueError) as error:
-        text = f"@pytest.mark.smtpd: {error}"
-    fail_at_marker(item, text)
+        fail_at_marker(item, f"@pytest.mark.smtpd: {error}")

@@ -51,6 +51,17 @@ def judge(*servers: Server) -> None:
         fail("\n".join([*lines, "to let some pass, name their codes in ignore=[...]"]))
 
 
+def blame_too(server: Server, error: BaseException) -> None:
+    """What callbacks raised is of the test that ends, also where its teardown has failed."""
+    __tracebackhide__ = True
+    if isinstance(error, KeyboardInterrupt | SystemExit | pytest.exit.Exception):
+        return  # there is no next test
+    try:
+        server._show_raised()
+    except BaseException as raised:
+        raise BaseExceptionGroup("errors during test teardown", [error, raised]) from None
+
+
 def _objections(server: Server) -> list[str]:
     """What the option `strict` objects to, a line each."""
     strict, ignore = server.config.strict, server.config.ignore

@@ -1,4 +1,7 @@
-"""Another plugin's fixture `smtpd`, which a test would get in place of ours: a usage error."""
+"""An installed plugin's fixture `smtpd`, which a test would get in place of ours: a usage error.
+
+One of the project's own, in a conftest or in a plugin that is not installed, is an override.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +33,22 @@ def _rival(config: pytest.Config, item: pytest.Item) -> str | None:
     function = getattr(function, "__func__", function)
     if getattr(function, "__module__", __name__).startswith(__package__):
         return None
-    for plugin in config.pluginmanager.get_plugins():
-        is_conftest = str(getattr(plugin, "__file__", "")).endswith("conftest.py")
-        if is_conftest or getattr(plugin, "__name__", "") == __package__:
-            continue
+    for plugin in _installed(config.pluginmanager):
         places = [plugin, *type(plugin).__mro__]  # a module, or an object of some class
         fixtures = [each for place in places for each in getattr(place, "__dict__", {}).values()]
         if any(_is_of(fixture, function) for fixture in fixtures):
             return config.pluginmanager.get_name(plugin)
     return None
+
+
+def _installed(manager: pytest.PytestPluginManager) -> list[object]:
+    """The plugins that distributions have brought, and those that these load in turn."""
+    plugins: list[object] = [plugin for plugin, _ in manager.list_plugin_distinfo()]
+    for plugin in plugins:
+        names = getattr(plugin, "pytest_plugins", ())
+        names = names.split(",") if isinstance(names, str) else names
+        plugins += [each for name in names if (each := manager.get_plugin(name)) not in plugins]
+    return [plugin for plugin in plugins if manager.is_registered(plugin)]
 
 
 def _is_of(fixture: object, function: object) -> bool:

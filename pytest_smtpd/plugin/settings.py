@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,7 +98,7 @@ def _refuse_unknown(name: str, source: str) -> None:
 
 
 def read_environment(config: pytest.Config) -> tuple[Line, ...]:
-    lines = config.getini("smtpd_env")
+    lines = _in_ini(config, "smtpd_env", several=True)
     if not lines:
         return ()
     from ..environment import parse
@@ -111,41 +112,68 @@ def read_environment(config: pytest.Config) -> tuple[Line, ...]:
 def guard_is_on(config: pytest.Config) -> bool:
     try:
         return bool(config.getini("smtpd_guard"))
-    except (ValueError, pytest.UsageError) as error:
+    except (TypeError, ValueError, pytest.UsageError) as error:
         raise pytest.UsageError(f"ini smtpd_guard: {error}; true or false is wanted") from None
 
 
-def _ini_keys(config: pytest.Config) -> Iterable[str]:
+def _ini_file(config: pytest.Config) -> Mapping[str, object]:
     # No public way leads to what stands in the file: `inicfg` was one, until it became `_inicfg`
     name = "_inicfg" if hasattr(config, "_inicfg") else "inicfg"
-    keys: Iterable[str] = getattr(config, name, ())
-    return keys
+    file: Mapping[str, object] = getattr(config, name, {})
+    return file
+
+
+def _in_ini(config: pytest.Config, key: str, *, several: bool) -> Any:
+    """What the ini file says, as text; native TOML, from pytest 9 on, has numbers and booleans."""
+    value = _ini_file(config).get(key)
+    value = getattr(value, "value", value)  # there, also a mode
+    if isinstance(value, int | float) and not several:
+        return str(value)
+    try:
+        return config.getini(key)
+    except (TypeError, ValueError, pytest.UsageError):  # whose text may have a password
+        kind = "a list of strings" if several else "a string"
+        raise pytest.UsageError(f"ini {key}: {kind} is wanted") from None
 
 
 def read_options(config: pytest.Config) -> Options:
     """Defaults, ini, command line: a wrong name or value is a usage error at the start."""
-    for key in _ini_keys(config):
+    for key in _ini_file(config):
         if key.startswith("smtpd_"):
             _refuse_unknown(key.removeprefix("smtpd_"), f"ini {key}")
     given: dict[str, object] = {}
+    ini_folder = config.rootpath if config.inipath is None else config.inipath.parent
     for name, option in OPTIONS.items():
         if option.read is None:
             continue
-        ini, argument = config.getini(f"smtpd_{name}"), config.getoption(f"smtpd_{name}")
-        flag = f"--smtpd-{name.replace('_', '-')}"
-        for source, value in ((f"ini smtpd_{name}", ini), (flag, argument)):
-            if value is None:
+        ini = _in_ini(config, f"smtpd_{name}", several=option.several)
+        flag, argument = f"--smtpd-{name.replace('_', '-')}", config.getoption(f"smtpd_{name}")
+        for source, text, folder in (
+            (f"ini smtpd_{name}", ini, ini_folder),
+            (flag, argument, config.invocation_params.dir),
+        ):
+            if text is None:
                 continue
             try:
-                given[name] = read(name, value)
-                merge({name: given[name]})
+                value = read(name, text)
+                merge({name: value})
             except ValueError as error:
                 raise pytest.UsageError(f"{source}: {error}") from None
+            given[name] = _counted_from(folder, name, value)
     options = merge(given)
     workers = config.getoption("numprocesses", None)
     if options.port and (workers or hasattr(config, "workerinput")):
         raise pytest.UsageError(port_of_several(options.port))
     return options
+
+
+def _counted_from(folder: Path, name: str, value: Any) -> object:
+    """The value; of names of files, as they count from where they were written."""
+    if name == "unix_socket" and folder != Path.cwd():  # or it stays short: it has some 100 octets
+        return str(folder / value)
+    if name == "certificate" and not isinstance(value, str):
+        return tuple(str(folder / path) for path in value)
+    return value
 
 
 def port_of_several(port: int) -> str:
@@ -156,7 +184,8 @@ def port_of_several(port: int) -> str:
 
 
 def scope(config: pytest.Config) -> str:
-    scope = config.getoption("smtpd_scope") or config.getini("smtpd_scope") or "function"
+    ini = _in_ini(config, "smtpd_scope", several=False)
+    scope = config.getoption("smtpd_scope") or ini or "function"
     if scope not in ("function", "session"):
         raise pytest.UsageError(
             f"ini smtpd_scope: {scope!r} is not allowed: 'function' or 'session' is wanted"
