@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from .clock import monotonic
+from .escaping import escaped
 from .smtp.content import violations_in
 from .smtp.sasl import encoded
 from .smtp.violations import VIOLATIONS, Violation
@@ -25,9 +26,6 @@ MAX_VIOLATIONS = 100  # of one code in a session
 MAX_UNINSPECTED = 100  # messages of a session whose octets are kept to be inspected later
 _HEAD = MAX_EXCHANGES // 2
 _TAIL = MAX_EXCHANGES - _HEAD
-
-# Also what ends a line elsewhere, or turns the direction of writing
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 logger = logging.getLogger("pytest_smtpd")
 
@@ -94,11 +92,6 @@ def _inside_base64(octets: bytes) -> Iterator[str]:
 def _as_pattern(secret: str) -> str:
     # "a" as a password must not blot out every a
     return re.escape(secret) if len(secret) > 3 else rf"(?<!\w){re.escape(secret)}(?!\w)"
-
-
-def escaped(text: str) -> str:
-    """The text with control characters shown as escapes: nothing in it acts on a terminal."""
-    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 class _Uninspected:

@@ -6,10 +6,10 @@ and all that a sender wrote is indented, so that it cannot pass for a line of ou
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .escaping import escaped
 from .transcript import shortened
 
 if TYPE_CHECKING:
@@ -21,26 +21,14 @@ MAX_LINES = 60  # of a body
 MAX_LENGTH = 500  # characters of a line
 MAX_ITEMS = 50  # recipients, headers, attachments, links
 
-# Joiners make one sign of several, in emoji and in Persian or Indic words, and move nothing.
-_HARMLESS = "\t\u200c\u200d"
-# Cf reorders text or hides in it, Cs cannot be written, Zl and Zp end a line.
-_ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-
 
 def safe(text: str) -> str:
     """The text with all that could act on a terminal shown as escapes, shortened when long."""
     left_out = len(text) - MAX_LENGTH
     if left_out > 0:
         text = text[:MAX_LENGTH]
-    if not text.isprintable():
-        text = "".join(map(_safe_character, text))
+    text = escaped(text, keep="\t")
     return f"{text}... {left_out} characters left out" if left_out > 0 else text
-
-
-def _safe_character(character: str) -> str:
-    if character in _HARMLESS or unicodedata.category(character) not in _ACTING:
-        return character
-    return repr(character)[1:-1]
 
 
 def show(message: Message, number: int) -> list[str]:

@@ -215,6 +215,8 @@ ALL = (WELCOME, BOUNCE, BARE)
         ({"text": "your*bye"}, [WELCOME]),
         ({"text": "<b>code"}, [WELCOME]),
         ({"text": "<i>"}, [BOUNCE]),
+        ({"text": "your code</p>"}, []),
+        ({"text": re.compile(r"^Your code$")}, [WELCOME]),
         ({"text": re.compile(r"\b\d{4}\b")}, [WELCOME]),
         ({"text": lambda text: text.startswith("<")}, [WELCOME, BOUNCE]),
         ({"header": {"X-Id": "43*"}}, [WELCOME]),
@@ -233,6 +235,28 @@ ALL = (WELCOME, BOUNCE, BARE)
 def test_matching(mailbox: Mailbox, criteria: dict[str, Any], expected: Sequence[Any]) -> None:
     fill(mailbox, *ALL)
     assert mailbox.matching(**criteria) == list(expected)
+
+
+def test_text_is_also_what_a_reader_of_the_html_sees(mailbox: Mailbox) -> None:
+    source = "<style>p{}</style><p>Hello <b>Ann</b>\n &amp; Bob</p><p>Bye"
+    message = make_message(text="plain", html=source)
+    fill(mailbox, BARE, message, make_message(text=None, html="<p>Hello</p>Ann"))
+    for asked in ("hello ann & bob", "&amp; bob", "<b>ann</b>", re.compile(r"Bob\nBye$")):
+        assert mailbox.matching(text=asked) == [message]
+        assert mailbox.wait(text=asked, timeout=0) == [message]
+    mailbox.assert_none(text="p{} hello")
+    message.get_payload()[1].set_content("<p>Hello <i>Cy</i></p>", subtype="html")
+    assert mailbox.matching(text="hello ann & bob") == []
+    assert mailbox.matching(text="hello cy") == [message]
+
+
+def test_the_source_is_asked_before_what_is_visible(mailbox: Mailbox) -> None:
+    fill(mailbox, make_message(text="plain", html="<p>source"))
+    asked: list[str] = []
+    assert mailbox.matching(text=lambda text: asked.append(text.strip()) or "<" in text)
+    assert asked == ["plain", "<p>source"]
+    assert not mailbox.matching(text=lambda text: asked.append(text.strip()))
+    assert asked[2:] == ["plain", "<p>source", "source"]
 
 
 def test_where_is_asked_only_where_all_else_holds(mailbox: Mailbox) -> None:

@@ -288,6 +288,37 @@ class TestBodies:
         assert make(raw).text == text
         assert make(raw).get_content() == text
 
+    @pytest.mark.parametrize(
+        ("charset", "octets", "text"),
+        [
+            ("GB2312", "朱镕基 €".encode("gb18030"), "朱镕基 €"),
+            ("gb2312", b"\xa1\xaa", "―"),  # as Python's codec has it, where that can
+            ("Shift_JIS", "①髙".encode("cp932"), "①髙"),
+            ("shift_jis", b"\x81\x60", "〜"),
+            ("x-sjis", "①".encode("cp932"), "①"),
+            ("windows-874", b"\x80\xb7", "€ท"),
+            ("TIS-620", b"\xa0\xb7", "\xa0ท"),
+            ("iso-8859-8-i", b"\xf9\xec\xe5\xed", "שלום"),
+            ("ks_c_5601-1987", "똠방".encode("cp949"), "똠방"),
+            ("EUC-KR", "똠방".encode("cp949"), "똠방"),
+            ("iso-8859-1", b"\x80\xe9", "\x80é"),
+            ("gb2312", b"\xd6\xec\xff", "朱\ufffd"),
+        ],
+    )
+    def test_charsets_are_what_mail_clients_take_them_for(
+        self, charset: str, octets: bytes, text: str
+    ) -> None:
+        raw = b"Content-Type: text/plain; charset=%s\r\n\r\n%s" % (charset.encode(), octets)
+        word = b"Subject: =?%s?q?%s?=\r\n" % (
+            charset.encode(),
+            b"".join(b"=%02X" % o for o in octets),
+        )
+        message = make(word + raw)
+        assert (message.text, message.get_content(), message.subject) == (text, text, text)
+        whole = "\ufffd" not in text
+        assert (message.defects == []) is whole
+        assert (message["Subject"].defects == ()) is whole
+
     def test_no_charset_is_read_as_utf8(self) -> None:
         assert make("\r\nü".encode()).text == "ü"
         assert make(b"\r\n\xff").text == "\ufffd"
@@ -497,6 +528,29 @@ class TestLinks:
         url = f"https://a.example/confirm/iDQds8NL{last}"
         assert text(f"Open {url}\r\nor {url}. Or ({url}), <{url}>").links == [url]
 
+    @pytest.mark.parametrize(
+        ("parameters", "found"),
+        [
+            ("; format=flowed; delsp=yes", "https://x.example/reset/abcdef"),
+            ("; Format=Flowed; DelSp=YES", "https://x.example/reset/abcdef"),
+            ("; format=flowed", "https://x.example/reset/"),
+            ("; delsp=yes", "https://x.example/reset/"),
+            ("", "https://x.example/reset/"),
+        ],
+    )
+    def test_that_a_flowed_text_breaks(self, parameters: str, found: str) -> None:
+        body = "See https://x.example/reset/ \r\nabc \r\n def\r\n-- \r\nShop\r\n"
+        message = make(f"Content-Type: text/plain{parameters}\r\n\r\n{body}".encode())
+        assert message.links == [found]
+        assert message.link("reset") == found
+        assert message.text == body.replace("\r\n", "\n")
+
+    def test_behind_what_ends_a_flowed_text(self) -> None:
+        parameters = "; format=flowed; delsp=yes; charset=utf-8"
+        body = "-- \nhttps://x.example/a\n> https://x.example/b \n> c\nhttps://x.example/d \n> e"
+        message = make(f"Content-Type: text/plain{parameters}\r\n\r\n{body}".encode())
+        assert message.links == [f"https://x.example/{last}" for last in "abd"]
+
     def test_the_only_one(self) -> None:
         assert text("go to https://a.example/x").link() == "https://a.example/x"
         page = html(
@@ -679,6 +733,21 @@ class TestSnapshot:
             "Received: <received>\nMessage-ID: <message-id>\nX-Ref: see <message-id>\n\nhello\n"
         )
 
+    def test_content_ids_that_begin_alike(self) -> None:
+        ids = ("a", "a1", "a.b", "a1@x")
+        source = " ".join(f"[cid:{one}]" for one in (*ids, "a12", "other")) + ' <img src="cid:a1">'
+        message = make(
+            f"Content-Type: multipart/related; boundary=b\r\n\r\n--b\r\n\r\n{source}\r\n".encode()
+            + b"".join(
+                b"--b\r\nContent-Type: image/png\r\nContent-ID: <%s>\r\n\r\n\r\n" % one.encode()
+                for one in ids
+            )
+            + b"--b--\r\n"
+        )
+        named = " ".join(f"[cid:<content-id-{number}>]" for number in (1, 2, 3, 4))
+        expected = f'{named} [cid:a12] [cid:other] <img src="cid:<content-id-2>">'
+        assert expected in message.snapshot().splitlines()
+
 
 class TestSave:
     def test_to_a_file(self, tmp_path: Path) -> None:
@@ -774,6 +843,66 @@ class TestMalformed:
         message = make(b"Subject: =?nonsense?q?caf=E9?= =?rot13?q?abc?=\r\n\r\n")
         assert message.subject == "caf\ufffdabc"
         assert message.defects
+
+    @pytest.mark.parametrize("encoding", ["8bit", "quoted-printable", "base64"])
+    @pytest.mark.parametrize("charset", ["utf-8", "us-ascii", "cp-850", "x-foo", "gb2312", None])
+    @pytest.mark.parametrize("kind", ["plain", "html"])
+    def test_why_a_body_has_replacement_characters(
+        self, charset: str | None, kind: str, encoding: str
+    ) -> None:
+        sent = {"8bit": b"\xff", "quoted-printable": b"=FF", "base64": b"/w=="}[encoding]
+        declared = "" if charset is None else f"; charset={charset}"
+        head = f"Content-Type: text/{kind}{declared}\r\nContent-Transfer-Encoding: {encoding}\r\n"
+        message = make(head.encode() + b"\r\n" + sent)
+        (defect,) = message.defects
+        assert type(defect).__name__ == "UndecodableBodyDefect"
+        assert str(defect) == f"text/{kind}, " + (f"charset {charset}" if charset else "no charset")
+        assert (message.text or message.html) == "\ufffd"
+        assert message.defects == [defect]
+
+    @pytest.mark.parametrize("charset", ["utf-8", "iso-8859-15", "koi8-r"])
+    def test_a_body_that_can_be_decoded_has_no_defect(self, charset: str) -> None:
+        mail = EmailMessage()
+        mail.set_content("12 \ufffd" if charset == "utf-8" else "12", charset=charset)
+        assert make(mail).defects == []
+
+    def test_an_undecodable_body_among_parts(self) -> None:
+        part = b"--b\r\nContent-Type: text/%s; charset=utf-8\r\n%s\r\n%s\r\n"
+        message = make(
+            b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+            + part % (b"plain", b"", b"\xff")
+            + part % (b"html", b"", "<p>ü".encode())
+            + part % (b"csv", b"Content-Disposition: attachment\r\n", b"\xff")
+            + b"--b\r\nContent-Type: image/png\r\n\r\n\xff\r\n--b--\r\n"
+        )
+        assert [str(one) for one in message.defects] == ["text/plain, charset utf-8"]
+        in_parts = [[str(one) for one in part.defects] for part in message.iter_parts()]
+        assert in_parts == [["text/plain, charset utf-8"], [], ["text/csv, charset utf-8"], []]
+        assert make(message.raw).text == message.text == "\ufffd"
+
+    @pytest.mark.parametrize(
+        ("word", "subject", "defects"),
+        [
+            ("=?utf-8?Q?=FF?=", "\ufffd", ["UndecodableHeaderDefect"]),
+            ("=?utf-16?Q?=D8?=", "\ufffd", ["UndecodableHeaderDefect"]),
+            ("a =?us-ascii?B?/w==?= b", "a \ufffd b", ["UndecodableHeaderDefect"]),
+            ("=?cp-850?Q?caf=82?=", "caf\ufffd", ["UndecodableHeaderDefect"]),
+            ("=?utf-8?Q?=EF=BF=BD?=", "\ufffd", []),  # that is what was sent
+            ("=?utf-8?Q?=C3?= =?utf-8?Q?=BC?=", "ü", []),
+            ("=?gb2312?Q?=E9?= =?gb2312?Q?F?=", "镕", []),
+        ],
+    )
+    def test_why_a_subject_has_replacement_characters(
+        self, word: str, subject: str, defects: list[str]
+    ) -> None:
+        message = make(f"Subject: {word}\r\n\r\nx".encode())
+        assert message.subject == subject
+        assert [type(one).__name__ for one in message.defects] == defects
+
+    def test_why_a_file_name_has_replacement_characters(self) -> None:
+        message = make(b"Content-Disposition: attachment; filename*=utf-8''caf%E9\r\n\r\nx")
+        assert message.attachments[0].filename == "caf\ufffd"
+        assert [type(one).__name__ for one in message.defects] == ["UndecodableBytesDefect"]
 
     def test_defects_of_a_part(self) -> None:
         raw = (

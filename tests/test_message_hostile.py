@@ -278,8 +278,16 @@ LARGE = {
         b"Content-Transfer-Encoding: uuencode\r\n\r\nbegin 644 a\r\n", b"!\r\n"
     ),
     "8 bit": lambda: fill(b"\r\n", b"\xff"),
+    "many undecodable parts": lambda: fill(MIXED, b"--b\r\n\r\n\xff\r\n"),
+    "words of many charsets": lambda: (
+        b"".join(
+            b"Subject: " + b" ".join(b"=?x%d-%d?q?=E9?=" % (n, m) for m in range(3_000)) + b"\r\n"
+            for n in range(5)
+        )
+    ),
 }  # fmt: skip
-for _charset in ("cp1252", "utf-16", "utf-32", "utf-7", "shift_jis", "idna", "punycode", "ascii"):
+for _charset in ("cp1252", "utf-16", "utf-32", "utf-7", "shift_jis", "idna", "punycode", "ascii",
+                 "gb2312", "x-sjis", "ks_c_5601-1987", "tis-620", "x-foo"):  # fmt: skip
     LARGE[f"all wrong in {_charset}"] = lambda charset=_charset: fill(
         f"Content-Type: text/plain; charset={charset}\r\n\r\n".encode(), b"\x81\xdc+"
     )

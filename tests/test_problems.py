@@ -177,7 +177,9 @@ CASES: dict[str, list[tuple[Mail, Mail]]] = {
         (mail("Subject: =?utf-8?b?!!!?="), mail("Subject: =?utf-8?b?SGk=?=")),
         (mail("Subject: =?nonsense?q?a?="), mail("Subject: =?us-ascii*en?q?a?=")),
         (mail("Subject: =?utf-8?q?=FF?="), mail("Subject: =?latin-1?q?=FF?=")),
-        (mail("Subject: =?utf-8?b?/w==?="), mail("Subject: =?x-mine?q?=FF?=")),
+        (mail("Subject: =?utf-8?b?/w==?="), mail("Subject: =?x-mine?q?a?=")),
+        (mail("Subject: =?x-mine?q?=FF?="), mail("Subject: =?windows-874?q?=B7?=")),
+        (mail("Subject: =?windows-874?q?=FF?="), mail("Subject: =?iso-2022-cn?q?a?=")),
         (mail("Subject: =?utf-8?q?two words?="), mail("Subject: =?utf-8?q?two_words?=")),
     ],
     "misplaced-encoded-word": [
@@ -343,6 +345,22 @@ CASES: dict[str, list[tuple[Mail, Mail]]] = {
         (mime("text/plain; charset=utf-99", "x"), mime("text/plain; charset=UTF8", "x")),
         (mime("text/plain; charset=base64", "x"), mime("text/plain; charset=iso-8859-8-i", "x")),
         (mime("text/plain; charset=idna", "x"), mime("text/plain; charset=x-mine", "x")),
+        *(
+            (
+                mime(f"{kind}; charset=x-foo{name}", octets, encoding),
+                mime(f"{kind}; charset=koi8-r{name}", octets, encoding),
+            )
+            for kind, name in (("text/plain", ""), ("text/html", "; name=a.html"))
+            for octets, encoding in (
+                (b"caf\xe9\n", "8bit"),
+                ("caf=E9\n", "quoted-printable"),
+                ("Y2Fm6Q==\n", "base64"),
+            )
+        ),
+        (
+            mime("text/plain; charset=cp-850", "x"),
+            mime("text/plain; charset=x-foo", "eA==", "base64"),
+        ),
         (mime("text/plain; charset*=''x%20y", "x"), mime("text/plain; charset*=x'en'utf-8", "x")),
     ],
     "missing-charset": [
@@ -367,6 +385,17 @@ CASES: dict[str, list[tuple[Mail, Mail]]] = {
         (
             mime("text/plain; charset=us-ascii", "w7w=\n", "base64"),
             mime("text/plain; charset=utf-8", "w7w=\n", "base64"),
+        ),
+        *(
+            (
+                mime(f"text/plain; charset={charset}", b"\xff\n", "8bit"),
+                mime(f"text/plain; charset={charset}", good + b"\n", "8bit"),
+            )
+            for charset, good in (
+                ("windows-874", b"\xb7"),
+                ("iso-8859-8-i", b"\xe9"),
+                ("x-sjis", b"\x82\xa0"),
+            )
         ),
     ],
     "bad-base64": [

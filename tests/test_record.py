@@ -117,9 +117,12 @@ def test_control_characters_are_shown_escaped(server: Server) -> None:
         client.reply()
         client.send(b"NOOP \x9b\xc2\x9b\xe2\x80\xa8\xff\r\n")
         client.reply()
+        client.send("NOOP \u061c\u200b\u2060\ufeff\xad\U000e0041\r\n".encode())
+        client.reply()
     session = closed(server)
+    acting = "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u2028\u2060\ufeff\U000e0041]"
     for text in (str(session), repr(session), *lines(session, "C")):
-        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028]", text)
+        assert not re.search(acting, text)
     assert r"EHLO \x1b[31mred\x07" in lines(session, "C")
 
 

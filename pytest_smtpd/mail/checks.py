@@ -12,14 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ..record import escaped
+from ..escaping import escaped
 from ..smtp.content import find_long_line
 from .address_list import AddressList, read_addresses, why_no_address
-from .fields import address_key, codec_name
+from .charsets import codec_name
+from .fields import address_key
 from .problems import Finding
 from .raw_header import Field, Header, read_header, without_comments
 
@@ -222,30 +222,33 @@ def _check_encoded_words(name: str, text: str) -> Iterator[Finding]:
 
 
 def _can_be_decoded(charset: str, encoding: str, content: str) -> bool:
-    if not charset_is_known(charset) or not content.isascii() or " " in content:
+    if not content.isascii() or " " in content:
         return False
     try:
         if encoding == "b":
             octets = base64.b64decode(content, validate=True)
         else:
             octets = binascii.a2b_qp(content, header=True)
-        octets.decode(charset)
-    except LookupError:  # one that Python lacks
-        return True
+        codec = codec_name(charset)
+        if codec is not None:
+            octets.decode(codec)
     except ValueError:
         return False
-    return True
+    return charset_is_known(charset, octets)
 
 
-@lru_cache
-def charset_is_known(charset: str) -> bool:
-    """Whether it names a character set: Python's, and those of IANA that Python lacks."""
-    charset = charset.lower()
-    return charset in _OTHER_CHARSETS or charset.startswith("x-") or codec_name(charset) is not None
+def charset_is_known(charset: str, octets: bytes) -> bool:
+    """Whether the charset of these octets is Python's, or one of IANA's that Python lacks.
+
+    One of the sender's own (RFC 2046 section 4.1.2) will do as long as nothing but ASCII is in it.
+    """
+    label = charset.lower()
+    if label.startswith("x-") and octets.isascii():
+        return True
+    return label in _OTHER_CHARSETS or codec_name(label) is not None
 
 
-_OTHER_CHARSETS = frozenset(("iso-8859-6-e", "iso-8859-6-i", "iso-8859-8-e", "iso-8859-8-i",
-                             "windows-874", "iso-2022-cn", "iso-2022-cn-ext"))  # fmt: skip
+_OTHER_CHARSETS = frozenset({"iso-2022-cn", "iso-2022-cn-ext"})
 
 
 # ---- addresses

@@ -18,12 +18,13 @@ from email.errors import (
 from email.message import EmailMessage
 from typing import Any, NamedTuple
 
+from ..escaping import escaped
+from .charsets import decode_bytes, decode_strictly
 from .fields import (
     MAX_HEADER,
     Parameterized,
     Unread,
     decode_base64,
-    decode_bytes,
     header_text,
     mime_type,
     parse_parameters,
@@ -32,6 +33,10 @@ from .fields import (
 # Attribute of a part of type message/*: start and end of its content in the raw message.
 SPAN = "_pytest_smtpd_span"
 _MAX_UU_LINES = 500_000
+
+
+class UndecodableBodyDefect(MessageDefect):
+    """A text has octets that are not in its charset, or a charset nobody knows."""
 
 
 class ContentType(NamedTuple):
@@ -126,14 +131,18 @@ def payload_bytes(part: EmailMessage) -> bytes:
         return payload[0].as_bytes() if payload else b""
     if not isinstance(payload, str):
         return bytes(payload or b"")
-    try:
-        data = payload.encode("ascii", "surrogateescape")
-    except UnicodeError:  # a payload set by the test itself
-        data = payload.encode("utf-8", "replace")
+    data = _encoded_octets(payload)
     encoding = transfer_encoding(part)
     if encoding == "base64":
         _note_base64(part, data)
     return transfer_decode(data, encoding)
+
+
+def _encoded_octets(payload: str) -> bytes:
+    try:
+        return payload.encode("ascii", "surrogateescape")
+    except UnicodeError:  # a payload set by the test itself
+        return payload.encode("utf-8", "replace")
 
 
 _NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]")
@@ -163,11 +172,39 @@ def part_text(part: EmailMessage) -> str:
     return decode_bytes(payload_bytes(part), content_type(part).parameters.get("charset"))
 
 
+def text_defects(part: EmailMessage) -> list[MessageDefect]:
+    """Why there is U+FFFD in what `part_text` gives; decodes, but writes nothing down."""
+    payload = _payload(part)
+    if not isinstance(payload, str):
+        return []
+    maintype, subtype, parameters = content_type(part)
+    charset = parameters.get("charset")
+    data = transfer_decode(_encoded_octets(payload), transfer_encoding(part))
+    if decode_strictly(data, charset) is not None:
+        return []
+    declared = "no charset" if charset is None else f"charset {charset}"
+    return [UndecodableBodyDefect(escaped(f"{maintype}/{subtype}, {declared}"[:76]))]
+
+
 def body_text(part: EmailMessage | None) -> str | None:
     """`part_text` with `\\n` line ends."""
     if part is None:
         return None
     return part_text(part).replace("\r\n", "\n").replace("\r", "\n")
+
+
+# A space before the line end goes with it, unless the line is a signature's `-- `.
+_SOFT_BREAK = re.compile(r"(?<!^--) \n(?!>) ?", re.MULTILINE)
+
+
+def unwrapped_text(part: EmailMessage | None) -> str | None:
+    """`body_text`, lines joined where `delsp=yes` lets them break in a word (RFC 3676 4.2)."""
+    text = body_text(part)
+    parameters = {} if part is None else content_type(part).parameters
+    wanted = (("format", "flowed"), ("delsp", "yes"))
+    if text and all(parameters.get(name, "").lower() == value for name, value in wanted):
+        return _SOFT_BREAK.sub("", text)
+    return text
 
 
 def find_body(part: EmailMessage, subtype: str) -> EmailMessage | None:

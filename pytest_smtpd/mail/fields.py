@@ -1,11 +1,10 @@
-"""Readers of header values for whatever a client may send: words, parameters, addresses, charsets.
+"""Readers of header values for whatever a client may send: words, parameters, addresses.
 
 Rule: every function takes any text or bytes, never raises, and takes time linear in its input.
 """
 
 from __future__ import annotations
 
-import codecs
 import re
 import unicodedata
 from binascii import Error as BinasciiError
@@ -13,15 +12,10 @@ from binascii import a2b_base64, a2b_qp
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from .charsets import decode_bytes, decode_strictly, is_read_by_python
+
 # Characters of one header, its name included; a longer one is given unparsed.
 MAX_HEADER = 65_536
-# Codecs whose decoder is quadratic (idna, punycode), warns (the escapes), or decodes nothing.
-_UNUSABLE_CODECS = frozenset(
-    {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
-)
-# Some decoders need a microsecond for each error: after so many the text is garbage anyway.
-_MAX_REPLACEMENTS = 100_000
-_CHUNK = 65_536
 # More than any real header has; RFC 2231 sections beyond it are dropped.
 _MAX_PARAMETERS = 1_000
 _MAX_ADDRESS_TOKENS = 100_000
@@ -60,46 +54,6 @@ class Unread(str):
     __slots__ = ()
 
 
-def codec_name(charset: str) -> str | None:
-    """The name of the text codec for a MIME charset, `None` where there is none to use."""
-    try:
-        info = codecs.lookup(charset.strip().partition("*")[0])
-        if not getattr(info, "_is_text_encoding", True):
-            return None
-    except Exception:  # LookupError, ValueError for NUL, OSError for an endless name, ...
-        return None
-    return None if info.name.replace("-", "_") in _UNUSABLE_CODECS else info.name
-
-
-def decode_bytes(data: bytes, charset: str | None) -> str:
-    """Text from `data`, U+FFFD for what cannot be decoded. No or an unknown charset is UTF-8."""
-    codec = codec_name(charset) if charset else "utf-8"
-    if codec is None:
-        codec = "utf-8"
-    try:
-        return data.decode(codec)
-    except Exception:
-        return _decode_damaged(data, codec)
-
-
-def _decode_damaged(data: bytes, codec: str) -> str:
-    if codec in ("utf-8", "ascii"):  # these replace at full speed
-        return data.decode(codec, "replace")
-    pieces: list[str] = []
-    replaced = start = 0
-    try:
-        decoder = codecs.getincrementaldecoder(codec)("replace")
-        while start < len(data) and replaced <= _MAX_REPLACEMENTS:
-            end = start + _CHUNK
-            piece = decoder.decode(data[start:end], final=end >= len(data))
-            pieces.append(piece)
-            replaced += piece.count("\ufffd")
-            start = end
-    except Exception:
-        pass
-    return "".join(pieces) + data[start:].decode("ascii", "replace")
-
-
 def readable(value: str) -> str:
     """A source value with its 8-bit octets (surrogates) read as UTF-8 (RFC 6532)."""
     if value.isascii():
@@ -115,40 +69,55 @@ def unfold(value: str) -> str:
     return value.replace("\r", "").replace("\n", "")
 
 
+class Words(NamedTuple):
+    """A value with its encoded words decoded (RFC 2047)."""
+
+    text: str
+    sound: bool = True  # nothing became U+FFFD, and each charset is known
+    plain: bool = True  # the standard library has the same result
+
+
 def decode_words(value: str) -> str:
+    """The text of `read_words`."""
+    return read_words(value).text
+
+
+def read_words(value: str) -> Words:
     """The value with its RFC 2047 encoded words decoded.
 
     Neighbours of one charset are joined as octets first, for clients that split a character.
     """
     if "=?" not in value:
-        return value
+        return Words(value)
     result: list[str] = []
     pending = bytearray()
     charset = ""
     end = 0
+    sound = plain = True
+
+    def decode_pending() -> bool:
+        octets = bytes(pending)
+        pending.clear()
+        text = decode_strictly(octets, charset)
+        result.append(decode_bytes(octets, charset) if text is None else text)
+        return text is not None
+
     for match in _ENCODED_WORD.finditer(value):
         gap = value[end : match.start()]
         # RFC 2047 section 6.2: white space between encoded words is not shown.
         adjacent = end > 0 and (not gap or gap.isspace())
         if pending and not (adjacent and match[1].lower() == charset):
-            result.append(decode_bytes(bytes(pending), charset))
-            pending.clear()
+            sound &= decode_pending()
         if not adjacent:
             result.append(gap)
         charset = match[1].lower()
-        pending += _decode_word(match[2], match[3])
+        word = _decode_word(match[2], match[3])
+        plain = plain and is_read_by_python(word, charset)
+        pending += word
         end = match.end()
-    result.append(decode_bytes(bytes(pending), charset))
+    sound &= decode_pending()
     result.append(value[end:])
-    return "".join(result)
-
-
-def words_are_decodable(value: str) -> bool:
-    """Whether every encoded word in the value has a charset that we can decode."""
-    if "=?" not in value:
-        return True
-    charsets = {match[1].lower() for match in _ENCODED_WORD.finditer(value)}
-    return len(charsets) < 100 and all(codec_name(charset) for charset in charsets)
+    return Words("".join(result), sound, plain)
 
 
 def _decode_word(encoding: str, text: str) -> bytes:

@@ -21,13 +21,12 @@ from .fields import (
     MAX_HEADER,
     Costly,
     Unread,
-    decode_words,
     mime_type,
     parse_addresses,
     parse_parameters,
+    read_words,
     readable,
     unfold,
-    words_are_decodable,
 )
 
 # The standard library takes up to 0.2 ms for each of these, and more for a long run of them.
@@ -49,7 +48,7 @@ class UnreadableHeaderDefect(UnparsedHeaderDefect):
 
 
 class UndecodableHeaderDefect(UnparsedHeaderDefect):
-    """A header with octets that are not UTF-8 (RFC 6532), or in a charset nobody knows."""
+    """A header with octets that are not UTF-8 (RFC 6532), or not in the charset it declares."""
 
 
 def cost(value: str) -> int:
@@ -160,12 +159,12 @@ class MailPolicy(EmailPolicy):
         line = unfold(value)
         text = readable(line)
         defects: list[errors.MessageDefect] = []
-        known = words_are_decodable(text)
-        if not known or ("\ufffd" in text and "\ufffd" not in line):
+        words = read_words(text)
+        if not words.sound or ("\ufffd" in text and "\ufffd" not in line):
             defects.append(UndecodableHeaderDefect(_about(name)))
         try:
-            if not known or isinstance(value, Costly) or cost(text) > MAX_COST:
-                return _registry.light(name, text, decode_words(text), defects)
+            if not words.plain or isinstance(value, Costly) or cost(text) > MAX_COST:
+                return _registry.light(name, text, words.text, defects)
             header = self.header_factory(name, text)
             header._defects.extend(defects)
         except Exception as error:
@@ -214,5 +213,8 @@ def header_defects(part: EmailMessage) -> list[errors.MessageDefect]:
     found: list[errors.MessageDefect] = []
     for name, value in part.raw_items():
         header = POLICY.header_fetch_parse(name, value)
-        found += [one for one in header.defects if isinstance(one, UnparsedHeaderDefect)]
+        kinds: tuple[type[errors.MessageDefect], ...] = (UnparsedHeaderDefect,)
+        if isinstance(header, headerregistry.ParameterizedMIMEHeader):  # RFC 2231 section 4
+            kinds += (errors.UndecodableBytesDefect,)
+        found += [one for one in header.defects if isinstance(one, kinds)]
     return found

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from weakref import WeakKeyDictionary
 
+from ..escaping import escaped
 from ..patterns import (
     PatternLike,
     compile_glob,
@@ -47,7 +49,7 @@ class Criteria(TypedDict, total=False):
     subject: PatternLike
     """The decoded subject, `""` where there is none."""
     text: PatternLike
-    """The text body or the HTML source; here a string may stand anywhere in it."""
+    """The text body, the HTML source or its visible text; a string may stand anywhere in it."""
     header: Mapping[str, PatternLike | None]
     """For each header name, any of its values; `None`: there is no such header."""
     where: Callable[[Message], object]
@@ -62,12 +64,16 @@ class Criterion(NamedTuple):
     values: Callable[[Message], Sequence[str]]
     matches: Callable[[str], bool]
     verbs: tuple[str, str] = ("does not match", "matches")
+    # What takes longer to make: asked where none of the values matches
+    further: Callable[[Message], Sequence[str]] | None = None
 
     def holds(self, message: Message) -> bool:
         __tracebackhide__ = True
         if self.pattern is None:
             return not self.values(message)
-        return any(map(self.matches, self.values(message)))
+        if any(map(self.matches, self.values(message))):
+            return True
+        return self.further is not None and any(map(self.matches, self.further(message)))
 
     def miss(self, message: Message) -> str | None:
         """How this message fails, in words, or None. For error texts: never raises."""
@@ -167,6 +173,23 @@ def _bodies(message: Message) -> list[str]:
     return [body for body in (message.text, message.html) if body is not None]
 
 
+# The hash of a message's HTML and what is visible of that: making it takes some ms for 100 KB
+_seen: WeakKeyDictionary[Message, tuple[int, str]] = WeakKeyDictionary()
+
+
+def _visible(message: Message) -> list[str]:
+    from .search import visible
+
+    html = message.html
+    if html is None:
+        return []
+    key = hash(html)  # a test may change its message
+    known = _seen.get(message)
+    if known is None or known[0] != key:
+        known = _seen[message] = (key, visible(html).text)
+    return [known[1]]
+
+
 _VALUES: dict[str, Callable[[Message], Sequence[str]]] = {
     "sender": lambda message: (message.sender,),
     "to": lambda message: message.recipients,
@@ -181,11 +204,15 @@ def _criterion(label: str, value: object, values: Callable[[Message], Sequence[s
         matches = compile_pattern(value)  # type: ignore[arg-type]
     except TypeError as error:
         raise TypeError(f"criterion {label!r}: {error}") from None
-    if label == "text" and isinstance(value, str):
-        # A body is long: a glob over the whole of it would be of little use.
-        matches = compile_glob(value, anywhere=True)
-        return Criterion(label, value, values, matches, ("does not contain", "contains"))
-    return Criterion(label, value, values, matches)  # type: ignore[arg-type]
+    criterion = Criterion(label, value, values, matches)  # type: ignore[arg-type]
+    if label == "text":
+        criterion = criterion._replace(further=_visible)
+        if isinstance(value, str):
+            # A body is long: a glob over the whole of it would be of little use.
+            matches = compile_glob(value, anywhere=True)
+            verbs = ("does not contain", "contains")
+            criterion = criterion._replace(matches=matches, verbs=verbs)
+    return criterion
 
 
 def _header_criteria(value: object) -> list[Criterion]:
@@ -245,7 +272,7 @@ def describe_message(message: Message) -> str:
 
 
 def _printable(address: str) -> str:
-    return cut(address if address.isprintable() else repr(address)[1:-1])
+    return cut(escaped(address))
 
 
 def list_messages(

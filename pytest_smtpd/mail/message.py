@@ -14,6 +14,8 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..escaping import escaped
+
 if TYPE_CHECKING:
     from ..record import SessionRecord
     from .problems import Problem
@@ -61,7 +63,8 @@ class Attachment:
     def __repr__(self) -> str:
         inline = ", inline" if self.inline else ""
         size = len(self.content)
-        return f"<Attachment {self.filename!r} {self.content_type}, {size} octets{inline}>"
+        kind = escaped(self.content_type)
+        return f"<Attachment {self.filename!r} {kind}, {size} octets{inline}>"
 
 
 class Addresses(tuple[str, ...]):
@@ -136,16 +139,24 @@ class Message(EmailMessage):
             return self.__dict__[name]
 
     def _find_defects(self) -> list[Any]:
-        """Those of the structure, then those of headers that cannot be read, here and in parts."""
-        from .headers import UnparsedHeaderDefect, header_defects
+        """Those of the structure, then those of headers and bodies that cannot be read.
 
-        for part in self.walk():
-            if part is not self:
-                known = {str(d) for d in part.defects if isinstance(d, UnparsedHeaderDefect)}
-                part.defects += [d for d in header_defects(part) if str(d) not in known]
+        What is wrong with a part is told in the part, with its two bodies in the message, too.
+        """
+        from .content import content_type, find_body, plain_body, text_defects
+        from .headers import header_defects
+
+        bodies = (plain_body(self), find_body(self, "html"))
         found: list[Any] = list(getattr(self, "_structure_defects", ()))
-        known = {str(d) for d in found if isinstance(d, UnparsedHeaderDefect)}
-        return found + [d for d in header_defects(self) if str(d) not in known]
+        _add(found, header_defects(self))
+        for part in self.walk():
+            is_body = any(part is body for body in bodies)
+            wrong = text_defects(part) if is_body or content_type(part)[0] == "text" else []
+            if is_body:
+                _add(found, wrong)
+            if part is not self:
+                _add(part.defects, header_defects(part) + wrong)
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         state = {k: list(v) if type(v) is list else v for k, v in self.__dict__.items()}
@@ -221,7 +232,7 @@ class Message(EmailMessage):
     def text(self) -> str | None:
         """The decoded text body, `None` where absent.
 
-        Line ends are ``\\n``; what cannot be decoded becomes U+FFFD.
+        Line ends are ``\\n``; what cannot be decoded becomes U+FFFD, and `defects` says so.
         """
         from .content import body_text, plain_body
 
@@ -254,12 +265,13 @@ class Message(EmailMessage):
     def links(self) -> list[str]:
         """The URLs of the HTML body (`href`, and http or https in its text), then of the text body.
 
-        Each once. The punctuation of a sentence around a URL is no part of it; `*`, `_` and `~` at
+        Each once; one that a text of `format=flowed; delsp=yes` breaks is whole (RFC 3676 section
+        4.2). The punctuation of a sentence around a URL is no part of it; `*`, `_` and `~` at
         its end are, unless they close what the same in front of it has opened.
         """
-        from .search import find_links
+        from .search import links_of
 
-        return [link.url for link in find_links(self.html, self.text)]
+        return [link.url for link in links_of(self)]
 
     def link(self, contains: str | None = None, text: str | None = None) -> str:
         """The only link whose URL contains `contains` and whose link text contains `text`.
@@ -268,9 +280,9 @@ class Message(EmailMessage):
         lists the candidates. `TypeError` for what is no `str`.
         """
         __tracebackhide__ = True
-        from .search import find_links, only_link
+        from .search import links_of, only_link
 
-        links = find_links(self.html, self.text)
+        links = links_of(self)
         try:
             return only_link(links, contains, text, message=repr(self))
         except AssertionError as error:
@@ -360,7 +372,11 @@ _PARSED = frozenset(
 )
 
 
+def _add(defects: list[Any], more: list[Any]) -> None:
+    known = {(type(one), str(one)) for one in defects}
+    defects += [one for one in more if (type(one), str(one)) not in known]
+
+
 def _printable(text: str, length: int) -> str:
-    """The text shortened to one line, its control characters escaped."""
-    shown = text if len(text) <= length else text[: length - 3] + "..."
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown)
+    """The text shortened to one line, what could act on a terminal escaped."""
+    return escaped(text if len(text) <= length else text[: length - 3] + "...")

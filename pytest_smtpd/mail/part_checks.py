@@ -137,7 +137,7 @@ def _check_charset(part: Part) -> Iterator[Finding]:
         if is_body and not part.decoded.isascii():
             yield "missing-charset", part.label
         return
-    if not charset_is_known(charset):
+    if not charset_is_known(charset, part.decoded):
         yield "unknown-charset", f"{charset}, {part.label}"
     elif not part.is_in_its_charset():
         yield "undecodable-body", f"{charset}, {part.label}"

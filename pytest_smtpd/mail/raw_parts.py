@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .fields import codec_name, decode_base64, decode_bytes
+from .charsets import codec_name, decode_bytes
+from .fields import decode_base64
 from .problems import Finding
 from .raw_header import Header, Parameters, read_header, read_parameters
 

@@ -8,8 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
+from ..escaping import escaped
+from .content import plain_body, unwrapped_text
 from .markup import Anchor, Page, read_page
+
+if TYPE_CHECKING:
+    from .message import Message
 
 # Characters of a body that are looked through: far beyond any real one without its attachments.
 _MAX_TEXT = 2_097_152
@@ -37,6 +43,10 @@ _MAX_OPENING = 8
 
 def visible(page: str | None) -> Page:
     return read_page((page or "")[: 4 * _MAX_TEXT])
+
+
+def links_of(message: Message) -> list[Anchor]:
+    return find_links(message.html, unwrapped_text(plain_body(message)))
 
 
 def find_links(html: str | None, text: str | None) -> list[Anchor]:
@@ -124,7 +134,7 @@ def only_link(links: list[Anchor], contains: str | None, text: str | None, *, me
     else:
         head = f"no {what} in {message}" + ", and no other" * bool(wanted)
     shown = (
-        _short(link.url) + (f"  ({_short(link.text)!r})" if link.text else "")
+        escaped(_short(link.url)) + (f"  ({_short(link.text)!r})" if link.text else "")
         for link in fitting or links
     )
     raise AssertionError(_listing(head, shown, len(fitting or links)))
@@ -149,6 +159,7 @@ def only_code(
     where = f"of {regex.pattern!r} in {message}"
     head = f"{len(found)} different matches {where}:" if found else f"no match {where}"
     shown = body if len(body) <= _SHOWN_BODY else body[:_SHOWN_BODY] + " ..."
+    shown = escaped(shown, keep="\t\n")
     listing = _listing(head, (repr(_short(code)) for code in found), len(found))
     raise AssertionError(f"{listing}\nthe body:\n{shown}" if shown else f"{listing}\nno body")
 

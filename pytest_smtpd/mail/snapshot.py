@@ -40,6 +40,7 @@ _LEFT_OUT = frozenset({"content-transfer-encoding"})
 _PARAMETERIZED = frozenset({"content-type", "content-disposition"})
 _PLAIN_VALUE = re.compile(r"[\w.+/-]+")
 _MAX_IDS = 100
+_MAX_ID = 1_000
 
 Pattern = str | re.Pattern[str]
 
@@ -59,12 +60,14 @@ def _hide_ids(text: str, root: EmailMessage) -> str:
     ids: dict[str, str] = {}
     for part in root.walk():
         cid = content_id(part)
-        if cid and len(ids) < _MAX_IDS:
+        if cid and len(cid) < _MAX_ID and len(ids) < _MAX_IDS:
             ids.setdefault(cid, f"<content-id-{len(ids) + 1}>")
-    for cid, placeholder in ids.items():
-        text = text.replace(f"cid:{cid}", f"cid:{placeholder}")
+    if ids:
+        # One id may be the beginning of another, or of a word that is none
+        any_id = "|".join(map(re.escape, sorted(ids, key=len, reverse=True)))
+        text = re.sub(rf"cid:({any_id})(?!\w)", lambda match: f"cid:{ids[match[1]]}", text)
     for name, value in root.raw_items():
-        if name.lower() == "message-id" and len(value) < 1_000:
+        if name.lower() == "message-id" and len(value) < _MAX_ID:
             identifier = header_text(value)
             if identifier.startswith("<") and len(identifier) > 2:
                 text = text.replace(identifier, "<message-id>")

@@ -233,7 +233,7 @@ def _message(message: Message, folder: Path, key: str) -> dict[str, Any]:
 
 
 def _parsed(message: Message, folder: Path, key: str) -> dict[str, Any]:
-    from ..mail.search import find_links
+    from ..mail.search import links_of
 
     headers = [[str(name), _cut(str(value), MAX_HEADER)] for name, value in message.items()]
     text, html = message.text, message.html
@@ -253,7 +253,7 @@ def _parsed(message: Message, folder: Path, key: str) -> dict[str, Any]:
         "text": None if text is None else _cut(text, MAX_TEXT),
         "html": rendered,
         "removed": removed,
-        "links": [[link.url[:2000], link.text] for link in find_links(html, text)[:500]],
+        "links": [[link.url[:2000], link.text] for link in links_of(message)[:500]],
         "attachments": _attachments(attachments[:MAX_ATTACHMENTS], folder, key),
         "attachments_left_out": max(0, len(attachments) - MAX_ATTACHMENTS),
         "problems": [[each.code, each.text, each.rfc] for each in message.problems()],

@@ -17,6 +17,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..escaping import escaped
 from .collect import DATA, MAX_TEXT, TESTS, VERSION, ReportError
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ _AFTER = 20
 
 _HERE = Path(__file__).parent / "templates"
 _ASSETS = ("report.css", "report.js")
-_TO_ESCAPE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_LINE = re.compile("[\t\n]")
 _FOLLOWED = re.compile(r"(?i:https?://|mailto:)[^\s\x00-\x1f<>\"]++")
 
 
@@ -95,13 +94,14 @@ def _templates() -> jinja2.Environment:
 
 
 def shown(text: object) -> str:
-    """Text of several lines, with control characters and bidirectional overrides as escapes."""
-    return _TO_ESCAPE.sub(lambda match: repr(match[0])[1:-1], str(text).replace("\r\n", "\n"))
+    """Text of several lines, what acts on its reader (controls, directions, the unseen) escaped."""
+    lines = str(text).replace("\r\n", "\n").split("\n")
+    return "\n".join([escaped(line, keep="\t") for line in lines])
 
 
 def shown_line(text: object) -> str:
     """Text for one line: as `shown`, line ends and tabs as escapes, too."""
-    return _LINE.sub(lambda match: repr(match[0])[1:-1], shown(text))
+    return escaped(str(text).replace("\r\n", "\n"))
 
 
 def _breaks(text: object) -> str:
