@@ -226,9 +226,13 @@ class SessionRecord:
         ended = f"ended by {self.ended_by}" if self.ended_by else "open"
         lines = [f"{', '.join(facts)}, {ended}"]
         lines += [f"{at:8.3f} {who}: {line}" for at, who, line in self.exchanges]
-        if self.violations:
+        counts = Counter(self.violations)
+        if counts:
             lines.append("violations:")
-            lines += [f"  {violation}" for violation in self.violations]
+            lines += [
+                f"  {violation}" + f" ({count} times)" * (count > 1)
+                for violation, count in counts.items()
+            ]
         return self._mask.hide("\n".join(lines))
 
     def __repr__(self) -> str:

@@ -237,6 +237,10 @@ def test_at_most_a_hundred_violations_of_one_code(server: Server) -> None:
     codes = [violation.code for violation in closed(server).violations]
     assert codes.count("unknown-command") == 100
     assert codes.count("bad-syntax") == 3
+    shown = str(server.sessions[0])
+    assert shown.count("\n  unknown-command: ") == 1
+    assert shown.endswith(" (3 times)")
+    assert " (100 times)\n" in shown
 
 
 def test_what_a_fault_sends_is_bounded_too() -> None:

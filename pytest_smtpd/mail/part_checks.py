@@ -9,7 +9,7 @@ from itertools import islice
 from urllib.parse import unquote
 
 from ..smtp.content import find_long_line
-from .checks import charset_is_known, shown
+from .header_checks import charset_is_known, shown
 from .markup import unescape_attribute
 from .problems import Finding
 from .raw_header import Header

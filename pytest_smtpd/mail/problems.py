@@ -187,7 +187,7 @@ def find_problems(message: Message) -> list[Problem]:
 
 
 def _problems(message: Message) -> Iterator[Problem]:
-    from .checks import check
+    from .header_checks import check
 
     counts: Counter[str] = Counter()
     seen = set()

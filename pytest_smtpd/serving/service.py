@@ -27,7 +27,7 @@ MIN_TURNS, MAX_TURNS = 3, 200  # of the loop, to take in what has been sent
 LAST_TURNS = 5  # in which tasks end, and transports close and say so
 SETTLE_TIMEOUT = 0.3  # seconds for that, however busy clients are
 GOODBYES = 0.25  # seconds at most for clients in the middle of a conversation
-STOP_TIMEOUT = 1.0  # seconds for clients to take their last reply
+LAST_WORDS = 1.0  # seconds for clients to take their last reply
 CLEAN_UP_TIME = 0.3  # seconds kept for the end itself
 _CONTENT_TYPE_HANDSHAKE = b"\x16"  # RFC 8446 section 5.1
 
@@ -248,7 +248,7 @@ class Service:
 
     def _begin_stop(self, deadline: float, disconnect: bool) -> None:
         end = deadline - CLEAN_UP_TIME
-        self._settle(lambda: self._stop_serving(end, disconnect), end - STOP_TIMEOUT / 2)
+        self._settle(lambda: self._stop_serving(end, disconnect), end - LAST_WORDS / 2)
 
     def _settle(self, then: Callable[[], None], end: float) -> None:
         """Takes in what clients have already sent or closed, until `end` at most, then goes on."""
@@ -271,8 +271,8 @@ class Service:
         if not disconnect:
             self._drain()
             return
-        self._deadline = min(end, monotonic() + STOP_TIMEOUT)
-        self._hear_goodbyes(min(self._deadline - STOP_TIMEOUT / 2, monotonic() + GOODBYES))
+        self._deadline = min(end, monotonic() + LAST_WORDS)
+        self._hear_goodbyes(min(self._deadline - LAST_WORDS / 2, monotonic() + GOODBYES))
 
     def _hear_goodbyes(self, deadline: float) -> None:
         # A test that waits for its mail is over the moment the mail is there; its client, in
