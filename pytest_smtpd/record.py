@@ -241,18 +241,20 @@ class SessionRecord:
             f"{len(self.messages)} messages, {self.ended_by or 'open'}>"
         )
 
-    # ---- the journal that the engine writes
+
+class SessionJournal(SessionRecord):
+    """A record as the server writes it: the engine its lines, the connection how it ends."""
 
     def client(self, line: bytes) -> None:
-        """For the server: a line from the client, without its CRLF, secrets masked."""
+        """A line from the client, without its CRLF, secrets masked."""
         self._add("C", line)
 
     def content(self, octets: int) -> None:
-        """For the server: so many octets of a message's content came."""
+        """So many octets of a message's content came."""
         self._add("C", b"<%d octets>" % octets)
 
     def server(self, reply: bytes) -> None:
-        """For the server: a reply, with the CRLF of each of its lines."""
+        """A reply, with the CRLF of each of its lines."""
         if reply.find(b"\r\n") == len(reply) - 2:
             self._add("S", reply)  # with its CRLF: so all of one text share their octets
         else:
@@ -260,7 +262,7 @@ class SessionRecord:
                 self._add("S", line)
 
     def message(self, raw: bytes, eight_bit: bool) -> None:
-        """For the server: a whole message came; octets over 127 were announced, or not."""
+        """A whole message came; octets over 127 were announced, or not."""
         if self._uninspected < MAX_UNINSPECTED:
             self._uninspected += 1
             self._noted.append(_Uninspected(raw, eight_bit))
@@ -269,7 +271,7 @@ class SessionRecord:
                 self.violation(code)
 
     def violation(self, code: str) -> None:
-        """For the server: the client did what this row of the table of violations says."""
+        """The client did what this row of the table of violations says."""
         self._counts[code] = count = self._counts.get(code, 0) + 1
         if count <= MAX_VIOLATIONS:
             self._noted.append(code)
@@ -286,19 +288,19 @@ class SessionRecord:
         if self._logged:
             logger.debug("%s %s: %s", _address(self.peer), who, self._shown(*entry).line)
 
-    def continued(self, mask: Mask) -> SessionRecord:
-        """For the server: a record of the same connection, from now on."""
-        record = SessionRecord(self.peer, mask)
+    def continued(self, mask: Mask) -> SessionJournal:
+        """A record of the same connection, from now on."""
+        record = SessionJournal(self.peer, mask)
         record.helo, record.tls, record.user = self.helo, self.tls, self.user
         return record
 
     def ends(self, by: EndedBy) -> None:
-        """For the server: it has been decided why the session ends. The first reason counts."""
+        """It has been decided why the session ends. The first reason counts."""
         if self.ended_by is None:
             self.ended_by = by
 
     def closed(self) -> None:
-        """For the server: the connection is closed."""
+        """The connection is closed."""
         if not self._is_closed:
             self._is_closed = True
             self._open.release()

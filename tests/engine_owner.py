@@ -15,7 +15,7 @@ from pytest_smtpd.options import merge
 from pytest_smtpd.policy.callbacks import interpret
 from pytest_smtpd.policy.fault_list import FaultList
 from pytest_smtpd.policy.judge import Judge
-from pytest_smtpd.record import Mask, SessionRecord
+from pytest_smtpd.record import Mask, SessionJournal
 from pytest_smtpd.smtp import replies
 from pytest_smtpd.smtp.events import Connected, Event, Hello, Mail, MessageReceived, Rcpt
 from pytest_smtpd.smtp.profile import Profile
@@ -81,7 +81,7 @@ class EngineWire:
     def __init__(self, owner: Owner, split: Splitter) -> None:
         self.owner = owner
         self.split = split
-        self.record = SessionRecord((PEER, 0), owner.mask)
+        self.record = SessionJournal((PEER, 0), owner.mask)
         self.session = Session(owner.profile, self.record)
         self.output = bytearray()  # not yet received by the client
         self.all_output = bytearray()

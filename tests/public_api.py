@@ -41,11 +41,7 @@ FOR_THE_SERVER: dict[str, set[str]] = {
     "Hold": {"reach"},
     "Options": {"check_pairs"},
     "Reply": {"encode"},
-    "SessionRecord": {
-        # the journal that the engine writes
-        *("client", "content", "message", "server", "violation"),
-        *("closed", "continued", "ends", "hide", "last_refusal"),
-    },
+    "SessionRecord": {"hide", "last_refusal"},
 }
 
 # What `__init__` sets can be seen on an object only

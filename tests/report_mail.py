@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 
 from pytest_smtpd.mail.message import Envelope, Message
-from pytest_smtpd.record import SessionRecord
+from pytest_smtpd.record import SessionJournal, SessionRecord
 from pytest_smtpd.report.collect import Phases
 from pytest_smtpd.server import Server
 from pytest_smtpd.transcript import Seen
@@ -62,7 +62,7 @@ def written(
 
 def session_of(*lines: str) -> SessionRecord:
     """A session with these lines, each with ``C: `` or ``S: `` in front."""
-    session = SessionRecord(("127.0.0.1", 40001))
+    session = SessionJournal(("127.0.0.1", 40001))
     for line in lines:
         who, _, text = line.partition(": ")
         if who == "C":

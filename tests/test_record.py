@@ -18,6 +18,7 @@ import pytest
 from client import LIMIT, TEXT, Client
 from pytest_smtpd import Exchange, Reject, Server, SessionRecord, TLSInfo, Violation
 from pytest_smtpd.faults import Answer, Drop, Hold, Raw, Split, Stall
+from pytest_smtpd.record import SessionJournal
 from pytest_smtpd.smtp.violations import VIOLATIONS
 
 SECRET = "s3cr3t-Pa55word"
@@ -648,7 +649,7 @@ def test_the_trace_names_the_protocol(hello: str, parameters: str, protocol: str
 
 @pytest.mark.parametrize(("noted", "left_out"), [(1000, 0), (1001, 2), (1500, 501)])
 def test_a_thousand_exchanges_are_kept(noted: int, left_out: int) -> None:
-    record = SessionRecord()
+    record = SessionJournal()
     for number in range(noted):
         record.client(b"%d" % number)
     lines = [exchange.line for exchange in record.exchanges]

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..clock import monotonic
-from ..record import SessionRecord, TLSInfo
+from ..record import SessionJournal, TLSInfo
 from ..smtp import replies
 from ..smtp.events import Event, MessageReceived
 from ..smtp.replies import Reply, fill
@@ -34,7 +34,7 @@ THROTTLE_STEP = 0.05  # seconds' worth of octets read at once from a throttled c
 class Connection:
     """The owner of a `Transport`; it lives in the loop of one `Service`."""
 
-    def __init__(self, service: Service, record: SessionRecord, epoch: int, spoke: bool) -> None:
+    def __init__(self, service: Service, record: SessionJournal, epoch: int, spoke: bool) -> None:
         """A client that came in the test of this epoch; `spoke` says that it has sent something."""
         self.record = record
         self._service = service
@@ -420,7 +420,7 @@ def _is_quit(octets: bytes) -> bool:
     return octets.upper() == b"QUIT\r\n"
 
 
-def note_failed_handshake(record: SessionRecord, error: OSError) -> None:
+def note_failed_handshake(record: SessionJournal, error: OSError) -> None:
     """What the transcript says of it; that a client refuses a bad certificate is no violation."""
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
     record.client(f"(TLS handshake failed: {reason})".encode())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..clock import monotonic
 from ..policy.callbacks import Callbacks
-from ..record import EndedBy, SessionRecord
+from ..record import EndedBy, SessionJournal
 from .connection import Connection, note_failed_handshake
 from .listen import BACKLOG
 from .transport import Transport
@@ -58,8 +58,8 @@ class Service:
         self._implicit_tls = state.options.tls == "implicit"
         self._listeners = listeners
         # Accepted, nothing heard of them yet
-        self._waiting: dict[socket.socket, tuple[SessionRecord, asyncio.TimerHandle]] = {}
-        self._shaking: dict[Transport, SessionRecord] = {}  # hands, before anything else
+        self._waiting: dict[socket.socket, tuple[SessionJournal, asyncio.TimerHandle]] = {}
+        self._shaking: dict[Transport, SessionJournal] = {}  # hands, before anything else
         self.closed = threading.Event()  # nobody can connect any more
         self._ended = False  # the loop has been told to stop
         self._deadline = 0.0
@@ -167,7 +167,7 @@ class Service:
         if listener in self._listeners:
             self._listen_to(listener)
 
-    def _shake_hands(self, client: socket.socket, record: SessionRecord, epoch: int) -> None:
+    def _shake_hands(self, client: socket.socket, record: SessionJournal, epoch: int) -> None:
         """TLS from the start: the client is a connection when that is agreed upon."""
         connection = Connection(self, record, epoch, spoke=False)
         transport = Transport(self.loop, client, connection)
@@ -185,7 +185,7 @@ class Service:
         assert self.ssl_context is not None
         transport.start_tls(self.ssl_context, self.state.timeout, done)
 
-    def _await_first_octet(self, client: socket.socket, record: SessionRecord, epoch: int) -> None:
+    def _await_first_octet(self, client: socket.socket, record: SessionJournal, epoch: int) -> None:
         # The handshake must not start before it is sure that the client wants one: it would wait
         # out its time-out with a client that waits for our greeting
         patience = min(FIRST_OCTET_TIMEOUT, self.state.timeout)
@@ -211,7 +211,7 @@ class Service:
         self._waiting[client] = record, timer
         self.loop.add_reader(client, first_octet)
 
-    def _refuse_plain(self, client: socket.socket, record: SessionRecord, ended: EndedBy) -> None:
+    def _refuse_plain(self, client: socket.socket, record: SessionJournal, ended: EndedBy) -> None:
         """Hangs up on a client that begins no handshake; one that has just gone is not to blame."""
         self._forget(client).close()
         if ended != "client":

@@ -17,7 +17,7 @@ from ..mail.message import Envelope, Message
 from ..policy.callbacks import Raised
 from ..policy.fault_list import FaultList
 from ..policy.judge import Judge
-from ..record import Mask, SessionRecord
+from ..record import Mask, SessionJournal, SessionRecord
 from ..smtp.profile import Profile
 
 if TYPE_CHECKING:
@@ -82,14 +82,14 @@ class State:
             self.strays._remove_all()
             self.sessions.clear()
 
-    def open_record(self, peer: tuple[str, int]) -> tuple[SessionRecord, int]:
+    def open_record(self, peer: tuple[str, int]) -> tuple[SessionJournal, int]:
         """The record of a new connection, and the epoch of the test that it belongs to."""
         with self._changing_tests:
-            record = SessionRecord(peer, self.mask)
+            record = SessionJournal(peer, self.mask)
             self.sessions.append(record)
             return record, self.epoch
 
-    def renew_record(self, record: SessionRecord) -> tuple[SessionRecord, int]:
+    def renew_record(self, record: SessionJournal) -> tuple[SessionJournal, int]:
         """Another record of a connection that outlives its test, and the present epoch."""
         with self._changing_tests:
             record.ends("server")
@@ -99,7 +99,7 @@ class State:
             return record, self.epoch
 
     def message(self, raw: bytes, transaction: Transaction, recipients: Sequence[int] | None,
-                record: SessionRecord, *, esmtp: bool) -> Message:  # fmt: skip
+                record: SessionJournal, *, esmtp: bool) -> Message:  # fmt: skip
         """A message for those recipients of the transaction, by their number; None is for all."""
         rcpt_to, rcpt_parameters = transaction.rcpt_to, transaction.rcpt_parameters
         if recipients is not None:
@@ -118,7 +118,7 @@ class State:
         return Message(raw, envelope, id=queue_id, received_at=now, session=record)
 
     def _trace(
-        self, envelope: Envelope, queue_id: str, record: SessionRecord, esmtp: bool
+        self, envelope: Envelope, queue_id: str, record: SessionJournal, esmtp: bool
     ) -> bytes:
         # RFC 5321 section 4.4: Return-Path by the last, Received by each server on the way
         host = self.options.greeting_hostname
@@ -138,7 +138,7 @@ class State:
         lines[-1] += f"; {local_date()}"
         return "".join(f"{line}\r\n" for line in lines).encode()
 
-    def store(self, message: Message, transaction: Transaction, record: SessionRecord) -> None:
+    def store(self, message: Message, transaction: Transaction, record: SessionJournal) -> None:
         """Keeps a message; from now on it may be answered 250."""
         record.messages.append(message)
         with self._changing_tests:
