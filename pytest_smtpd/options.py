@@ -346,33 +346,10 @@ class Options(_Frozen):
 
     def check_pairs(self) -> None:
         """Raises `ValueError` for options that cannot work together."""
+        from .option_pairs import check_pairs
+
         __tracebackhide__ = True
-        for name, needed, value in (
-            ("require_tls", "tls", "'starttls'"),
-            ("require_auth", "users", "{'user': 'password'}"),
-            ("auth_requires_tls", "tls", "'starttls'"),
-        ):
-            if getattr(self, name) and getattr(self, needed) is None:
-                raise ValueError(
-                    f"smtpd option {name!r} needs {needed!r}, which is not set: "
-                    f"add {needed}={value}, for example"
-                )
-        for name, keyword in (("require_tls", "STARTTLS"), ("require_auth", "AUTH")):
-            offered = keyword in self.extensions and keyword not in self.without_extensions
-            needless = keyword == "STARTTLS" and self.tls == "implicit"
-            if getattr(self, name) and not offered and not needless:
-                raise ValueError(
-                    f"smtpd option {name!r} needs the extension {keyword}, which is not offered: "
-                    "see 'extensions' and 'without_extensions'"
-                )
-        # a server that knows no password cannot sign, which is what SCRAM wants (RFC 5802)
-        unable = "SCRAM" if self.users == "any" else "none"
-        able = any(not name.startswith(unable) for name in self.auth_mechanisms)
-        if self.users is not None and not able and (self.require_auth or self.auth_mechanisms):
-            raise ValueError(
-                f"smtpd option 'auth_mechanisms': {self.auth_mechanisms!r} leaves none that can be "
-                f"offered with users={self.users!r}: add 'PLAIN', for example"
-            )
+        check_pairs(self)
 
 
 def _put(values: dict[str, object], name: str, value: object) -> None:
