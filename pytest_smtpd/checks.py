@@ -193,7 +193,10 @@ def users(value: object) -> object:
     if value is None or value == "any":
         return value
     if not isinstance(value, Mapping) or not value:
-        wanted("a mapping from at least one user to a password, or 'any', is wanted")
+        wanted(
+            "a mapping from at least one user to a password, such as {'user': 'password'}, "
+            "or 'any', is wanted"
+        )
     for number, (user, password) in enumerate(value.items(), start=1):
         if not isinstance(user, str) or not isinstance(password, str) or not user or not password:
             # Not even the name: the two may have been mixed up

@@ -43,7 +43,8 @@ def unknown(name: object, others: Iterable[str] = ()) -> TypeError:
 def how_to_set(name: str) -> str:
     """What to do in place of an assignment to this option."""
     if name not in OPTIONS:
-        return str(unknown(name))
+        where = "options are set in the marker or in Server(...), before the server runs"
+        return f"{unknown(name)}; {where}"
     if OPTIONS[name].live:
         return f"set {name!r} by Server.configure({name}=...)"
     return f"set {name!r} in the marker or in Server({name}=...), before the server runs"

@@ -45,6 +45,7 @@ _CHANGING = (
     (re.compile(r"\b[0-9A-F]{6}(\d{4})\b"), r"A1B2C3\1"),  # ids of messages
     (re.compile(r"\[Errno -?\d+\] "), ""),
     (re.compile(r"\brcpt to:"), "rcpt TO:"),  # smtplib's, from Python 3.13
+    (re.compile(r" \(_ssl\.c:\d+\)"), ""),  # a line of CPython's source
 )
 
 

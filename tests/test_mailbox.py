@@ -340,6 +340,27 @@ def test_bad_criteria_are_type_errors_at_once(
     assert str(caught.value) == text
 
 
+@pytest.mark.parametrize("call", [Mailbox.one, Mailbox.matching])
+@pytest.mark.parametrize(
+    ("given", "example"),
+    [
+        (("bob@example.net",), "to='bob@example.net'"),
+        (("Welcome", "more"), "to='ann@*'"),
+        (({"to": "bob@*"},), "to='ann@*'"),
+    ],
+)
+def test_a_positional_criterion_says_how_to_give_it(
+    mailbox: Mailbox, call: Any, given: tuple[object, ...], example: str
+) -> None:
+    fill(mailbox, WELCOME)
+    with pytest.raises(TypeError) as caught:
+        call(mailbox, *given)
+    assert str(caught.value) == (
+        f"{call.__name__}() takes no positional argument, and was given {given[0]!r}; "
+        f"criteria are given by keyword: {call.__name__}({example})"
+    )
+
+
 # --- one ---------------------------------------------------------------------------------------
 
 

@@ -204,6 +204,17 @@ def test_bad_arguments(
         run(main)
 
 
+@pytest.mark.parametrize("call", [Mailbox.wait_async, Mailbox.assert_none_async])
+def test_a_positional_criterion_says_how_to_give_it(mailbox: Mailbox, run: Any, call: Any) -> None:
+    async def main() -> None:
+        await call(mailbox, "bob@*")
+
+    hint = f"criteria are given by keyword: {call.__name__}(to='bob@*')"
+    with pytest.raises(TypeError) as caught:
+        run(main)
+    assert str(caught.value).endswith(f", not 'bob@*'; {hint}")
+
+
 # --- cancelling --------------------------------------------------------------------------------
 
 

@@ -126,6 +126,40 @@ def test_the_mark_of_each_criterion(criteria: dict[str, Any], asked: str, mark: 
     ]
 
 
+@pytest.mark.parametrize(
+    ("criteria", "mark"),
+    [
+        ({"subject": "Welcome"}, "'Welcome to MyApp' does not match 'Welcome'"),
+        ({"subject": "WELCOME"}, "'Welcome to MyApp' does not match 'WELCOME'"),
+        ({"subject": "to MyApp?"}, None),
+        ({"subject": "to*"}, "'Welcome to MyApp' does not match 'to*'"),
+        ({"subject": ""}, None),
+        ({"subject": "Bye"}, None),
+        ({"subject": re.compile("^to")}, None),
+        ({"text": "Bye"}, None),
+        ({"to": "ann"}, "'ann@example.com' does not match 'ann'"),
+        ({"header": {"X-Tag": "rk"}}, "none of 'dark red', 'red' matches 'rk'"),
+    ],
+)
+def test_a_part_of_a_value_says_that_a_glob_is_over_the_whole(
+    criteria: dict[str, Any], mark: str | None
+) -> None:
+    mailbox = Mailbox()
+    tags = (("X-Tag", "dark red"), ("X-Tag", "red"))
+    mailbox._add(make_message("Welcome to MyApp", headers=tags))
+    said = error_of(mailbox.one, **criteria)[-1]
+    if mark is None:
+        assert "  <-- " in said
+        assert "glob" not in said
+        return
+    ((name, asked),) = criteria.items()
+    part = (asked["X-Tag"] if name == "header" else asked).strip("*")
+    hint = f"(a str is a glob over the whole value: '*{part}*' would match)"
+    assert said.endswith(f"{mark} {hint}")
+    wider: Any = {"X-Tag": f"*{part}*"} if name == "header" else f"*{part}*"
+    assert mailbox.one(**{name: wider}) is mailbox[0]
+
+
 def test_both_bodies_are_shown() -> None:
     mailbox = Mailbox()
     mailbox._add(make_message(text="Hi", html="<p>" + "long " * 100))

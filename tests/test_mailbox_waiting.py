@@ -223,12 +223,14 @@ def test_a_where_may_use_the_mailbox(mailbox: Mailbox) -> None:
         (
             {"count": "ann@*"},
             TypeError,
-            "count is a whole number of messages, not 'ann@*'; criteria are given by keyword",
+            "count is a whole number of messages, not 'ann@*'; "
+            "criteria are given by keyword: {call}(to='ann@*')",
         ),
         (
             {"count": True},
             TypeError,
-            "count is a whole number of messages, not True; criteria are given by keyword",
+            "count is a whole number of messages, not True; "
+            "criteria are given by keyword: {call}(to='ann@*')",
         ),
         ({"count": -1}, ValueError, "count is a whole number of messages from 0 up, not -1"),
         ({"timeout": -1}, ValueError, "timeout is a number of seconds from 0 up, not -1"),
@@ -242,7 +244,7 @@ def test_bad_arguments(
 ) -> None:
     with pytest.raises(error) as caught:
         call(mailbox, **arguments)
-    assert str(caught.value) == text
+    assert str(caught.value) == text.replace("{call}", call.__name__)
 
 
 # --- expect ------------------------------------------------------------------------------------
@@ -360,6 +362,15 @@ def test_it_fails_as_soon_as_something_matches(mailbox: Mailbox) -> None:
 def test_a_bad_while(mailbox: Mailbox, within: float) -> None:
     with pytest.raises(ValueError, match="within is a number of seconds from 0 up, not"):
         mailbox.assert_none(within)
+
+
+def test_a_while_that_is_a_criterion(mailbox: Mailbox) -> None:
+    with pytest.raises(TypeError) as caught:
+        mailbox.assert_none("bob@*")  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        "within is a number of seconds, not 'bob@*'; "
+        "criteria are given by keyword: assert_none(to='bob@*')"
+    )
 
 
 # --- what it costs -----------------------------------------------------------------------------

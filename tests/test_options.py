@@ -101,7 +101,11 @@ def test_a_name_that_other_servers_use_leads_to_ours(elsewhere: str, here: str) 
         ("max_size", "set 'max_size' by Server.configure(max_size=...)"),
         ("port", "set 'port' in the marker or in Server(port=...), before the server runs"),
         ("tls", "set 'tls' in the marker or in Server(tls=...), before the server runs"),
-        ("use_ssl", "unknown smtpd option 'use_ssl' (did you mean tls='implicit'?)"),
+        (
+            "use_ssl",
+            "unknown smtpd option 'use_ssl' (did you mean tls='implicit'?); "
+            "options are set in the marker or in Server(...), before the server runs",
+        ),
     ],
 )
 def test_an_option_cannot_be_assigned(name: str, text: str) -> None:
@@ -112,6 +116,16 @@ def test_an_option_cannot_be_assigned(name: str, text: str) -> None:
         setattr(server.config, name, None)
     assert server.config == Options()
     server.note = "what is no option may be"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("value", [["shop:s3cret"], "shop:s3cret", "shop"])
+def test_users_of_another_shape_see_an_example_and_not_their_password(value: object) -> None:
+    with pytest.raises(ValueError, match="users") as caught:
+        Server(users=value)  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        "smtpd option 'users': *** is not allowed: a mapping from at least one user to a password, "
+        "such as {'user': 'password'}, or 'any', is wanted"
+    )
 
 
 def test_an_unknown_name_says_the_nearest() -> None:

@@ -199,7 +199,8 @@ class TestOuter:
         assert text in said
     for text in (
         "@pytest.mark.smtpd takes keywords only, not a positional str: reject_sender=",
-        "@pytest.mark.smtpd takes keywords only, not a positional dict: reject_sender=",
+        "@pytest.mark.smtpd takes keywords only, not a positional dict: write "
+        "@pytest.mark.smtpd(**options)\n",
         "unknown smtpd option 'rejct_host' (did you mean 'reject_host'?)",
         "servers started: 0",
     ):

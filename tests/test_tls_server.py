@@ -367,6 +367,32 @@ def test_a_bad_certificate_is_the_servers_fault(kind: str, code: int, tls: str) 
     assert "TLS handshake failed" in str(server.sessions[0])
 
 
+TRUST = "; does the client trust smtpd.ca_file? smtpd.client_ssl_context() does)"
+
+
+@pytest.mark.parametrize("tls", TLS)
+def test_the_transcript_asks_a_client_that_trusts_nobody_for_the_ca(tls: str) -> None:
+    with Server(tls=tls) as server:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            smtplib_deliver(server, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        wait_ended(server)
+    assert "(TLS handshake failed: " in str(server.sessions[0])
+    assert str(server.sessions[0]).endswith(TRUST)
+
+
+def test_the_transcript_says_no_more_of_what_trust_does_not_mend() -> None:
+    with Server(tls="implicit") as server:
+        with socket.create_connection(server.address) as client:
+            client.settimeout(LIMIT)
+            client.sendall(b"\x16\x03\x01\x00\x05\xff\x00\x00\x01\x00")
+            with contextlib.suppress(ConnectionError):
+                while client.recv(1024):
+                    pass
+        wait_ended(server)
+    assert "(TLS handshake failed: " in str(server.sessions[0])
+    assert "trust" not in str(server.sessions[0])
+
+
 @pytest.mark.parametrize("tls", TLS)
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_valid_under_strict_checks(host: str, tls: str) -> None:

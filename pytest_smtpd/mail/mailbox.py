@@ -5,10 +5,11 @@ Rule: reading never blocks, and what is asked wrongly raises before anything is 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, Unpack, cast, overload
 
 from .matching import Criteria, Matcher, explain, list_messages
 from .waiting import Store, Watch
@@ -26,6 +27,24 @@ _REPR_LINES = 1000
 
 # Behind "is empty", where nothing was waited for
 _NOT_YET = "; wait() waits for mail that is still to come"
+
+_Method = TypeVar("_Method", bound=Callable[..., object])
+
+
+def _criteria_only(method: _Method) -> _Method:
+    """Says of a positional argument how criteria are given, where Python would only count it."""
+
+    @functools.wraps(method)
+    def call(self: Mailbox, *given: object, **criteria: Any) -> object:
+        __tracebackhide__ = True
+        if given:
+            raise TypeError(
+                f"{method.__name__}() takes no positional argument, and was given {given[0]!r}; "
+                f"{_by_keyword(method.__name__, given[0])}"
+            )
+        return method(self, **criteria)
+
+    return cast("_Method", call)
 
 
 class Mailbox(Sequence["Message"]):
@@ -110,6 +129,7 @@ class Mailbox(Sequence["Message"]):
 
     # ---- what is there now
 
+    @_criteria_only
     def matching(self, **criteria: Unpack[Criteria]) -> list[Message]:
         """The messages that match all criteria, oldest first; without criteria all messages.
 
@@ -118,6 +138,7 @@ class Mailbox(Sequence["Message"]):
         __tracebackhide__ = True
         return list(filter(Matcher(criteria), self[:]))
 
+    @_criteria_only
     def one(self, **criteria: Unpack[Criteria]) -> Message:
         """The only message that matches.
 
@@ -147,7 +168,7 @@ class Mailbox(Sequence["Message"]):
         `count` or `timeout` that is none, before it waits.
         """
         __tracebackhide__ = True
-        _check(count, timeout=timeout)
+        _check("wait", count, timeout=timeout)
         watch, matcher = self._watch(count, criteria)
         if not watch.block(timeout, "use 'await mailbox.wait_async(...)'"):
             self._fail(watch, matcher, _at_least(count, timeout))
@@ -161,7 +182,7 @@ class Mailbox(Sequence["Message"]):
         Raises what `wait()` raises, and `RuntimeError` where neither of them is running.
         """
         __tracebackhide__ = True
-        _check(count, timeout=timeout)
+        _check("wait_async", count, timeout=timeout)
         watch, matcher = self._watch(count, criteria)
         if not await watch.suspend(timeout):
             self._fail(watch, matcher, _at_least(count, timeout))
@@ -177,7 +198,7 @@ class Mailbox(Sequence["Message"]):
         value are the matches. Raises at its end what `wait()` raises.
         """
         __tracebackhide__ = True
-        _check(count, timeout=timeout)
+        _check("expect", count, timeout=timeout)
         return Expectation(self, count, timeout, Matcher(criteria))
 
     def assert_none(self, within: float = 0.0, **criteria: Unpack[Criteria]) -> None:
@@ -187,7 +208,7 @@ class Mailbox(Sequence["Message"]):
         running event loop: see `assert_none_async()`.
         """
         __tracebackhide__ = True
-        _check(within=within)
+        _check("assert_none", within=within)
         watch, matcher = self._watch(1, criteria)
         if watch.block(within, "use 'await mailbox.assert_none_async(...)'"):
             self._fail(watch, matcher, _none(within), hints=False)
@@ -198,7 +219,7 @@ class Mailbox(Sequence["Message"]):
         Raises what `assert_none()` raises, and `RuntimeError` where neither of them is running.
         """
         __tracebackhide__ = True
-        _check(within=within)
+        _check("assert_none_async", within=within)
         watch, matcher = self._watch(1, criteria)
         if await watch.suspend(within):
             self._fail(watch, matcher, _none(within), hints=False)
@@ -335,17 +356,25 @@ def _none(within: float) -> str:
     return f"none within {within:g} s" if within else "none"
 
 
-def _check(count: int = 0, **seconds: float) -> None:
+def _by_keyword(call: str, given: object) -> str:
+    """How to give a criterion, with the value that was given where it can only be an address."""
+    pattern = given if isinstance(given, str) and "@" in given else "ann@*"
+    return f"criteria are given by keyword: {call}(to={pattern!r})"
+
+
+def _check(call: str, count: int = 0, **seconds: float) -> None:
     """Raise for arguments that cannot mean anything, before they are acted on."""
     __tracebackhide__ = True
     if not isinstance(count, int) or isinstance(count, bool):
         raise TypeError(
-            f"count is a whole number of messages, not {count!r}; criteria are given by keyword"
+            f"count is a whole number of messages, not {count!r}; {_by_keyword(call, count)}"
         )
     if count < 0:
         raise ValueError(f"count is a whole number of messages from 0 up, not {count}")
     for name, value in seconds.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise TypeError(f"{name} is a number of seconds, not {value!r}")
+            # A `timeout` is never meant as a criterion: it has a keyword of its own
+            hint = f"; {_by_keyword(call, value)}" if name == "within" else ""
+            raise TypeError(f"{name} is a number of seconds, not {value!r}{hint}")
         if math.isnan(value) or value < 0:
             raise ValueError(f"{name} is a number of seconds from 0 up, not {value!r}")

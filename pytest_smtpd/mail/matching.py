@@ -90,10 +90,17 @@ class Criterion(NamedTuple):
             found += f" and {len(values) - NEAREST} more"
         if self.pattern is None:
             return f"{self.label}: {found} should not be there"
-        asked = cut(describe_pattern(self.pattern))
+        asked = cut(describe_pattern(self.pattern)) + self._part_of(values)
         if len(values) == 1:
             return f"{self.label}: {found} {self.verbs[0]} {asked}"
         return f"{self.label}: none of {found} {self.verbs[1]} {asked}"
+
+    def _part_of(self, values: Sequence[str]) -> str:
+        """The glob that would match, where what was asked is only a part of a value."""
+        part = self.pattern.strip("*") if isinstance(self.pattern, str) else ""
+        if not part or not any(map(compile_glob(part, anywhere=True), values)):
+            return ""
+        return f" (a str is a glob over the whole value: {quote(f'*{part}*')} would match)"
 
     def likeness(self, message: Message) -> float:
         """From 0 to 1: how much what is there looks like the glob, for finding typing errors."""

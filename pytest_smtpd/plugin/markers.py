@@ -22,10 +22,13 @@ def marker_options(node: pytest.Item) -> dict[str, object]:
     for owner, level in _marker_levels(node):
         for marker in reversed(level):  # pytest lists the closest of a level first
             if marker.args:
+                first = marker.args[0]
+                meant = "reject_sender='denied@*', for example"
+                if isinstance(first, Mapping):  # whose passwords are not to be seen
+                    meant = "write @pytest.mark.smtpd(**options)"
                 fail(
                     f"@pytest.mark.smtpd takes keywords only, not a positional "
-                    f"{type(marker.args[0]).__name__}: reject_sender='denied@*', for example\n"
-                    f"{place(node, owner)}"
+                    f"{type(first).__name__}: {meant}\n{place(node, owner)}"
                 )
             given.update(marker.kwargs)
     return given

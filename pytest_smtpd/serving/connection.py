@@ -423,13 +423,19 @@ def _is_quit(octets: bytes) -> bool:
 def note_failed_handshake(record: SessionJournal, error: OSError) -> None:
     """What the transcript says of it; that a client refuses a bad certificate is no violation."""
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
-    record.client(f"(TLS handshake failed: {reason})".encode())
+    trust = _ASK_FOR_TRUST if reason.endswith(_DISTRUST) else ""
+    record.client(f"(TLS handshake failed: {reason}{trust})".encode())
     if reason in _PLAIN_TEXT:
         record.violation("plain-on-tls-port")
         record.ends("server")
     # everything else is the client's doing
     record.ends("timeout" if isinstance(error, TimeoutError) else "client")
 
+
+# The ends of how OpenSSL names the alerts of a client that refuses the certificate (RFC 8446 6.2);
+# what comes before them differs between its versions
+_DISTRUST = ("_ALERT_UNKNOWN_CA", "_ALERT_BAD_CERTIFICATE", "_ALERT_CERTIFICATE_UNKNOWN")
+_ASK_FOR_TRUST = "; does the client trust smtpd.ca_file? smtpd.client_ssl_context() does"
 
 # How OpenSSL says that what came is no TLS
 _PLAIN_TEXT = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST"})
