@@ -136,6 +136,12 @@ def test_the_tables_have_every_row(generated: ModuleType) -> None:
     assert {*shown, "Fault", "Reply", "STAGES"} == set(faults.__all__)
 
 
+def test_the_table_of_options_is_that_of_the_code(generated: ModuleType) -> None:
+    page = (ROOT / "docs" / "options.md").read_text("utf-8")
+    renew = "docs/options.md is renewed by: python docs/_ext/reference_tables.py"
+    assert page == generated.with_options(page), renew
+
+
 def test_the_table_of_replies_has_every_row(generated: ModuleType) -> None:
     tables = dict(generated.reply_groups())
     assert len(tables) > 3
@@ -154,7 +160,7 @@ def _is_row(name: str, value: object) -> bool:
 def test_each_table_stands_on_a_page() -> None:
     directives = (ROOT / "docs" / "_ext" / "smtpd_tables.py").read_text("utf-8")
     names = set(re.findall(r'"(smtpd-[\w-]+)"', directives))
-    assert {"smtpd-options", "smtpd-faults", "smtpd-replies", "smtpd-state-picture"} <= names
+    assert {"smtpd-faults", "smtpd-replies", "smtpd-state-picture"} <= names
     used = {
         name
         for page in DOCS

@@ -1,6 +1,7 @@
 """The reference tables, as lines of Markdown, from the tables of the package itself.
 
-No Sphinx here, so that tests can ask for them.
+No Sphinx here, so that tests can ask for them. Run as a program, it renews the table that stands
+in docs/options.md, to be read without a build.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from pytest_smtpd.smtp.extensions import EXTENSIONS
 from pytest_smtpd.smtp.replies import Reply
 from pytest_smtpd.smtp.violations import VIOLATIONS
 
-TESTS = Path(__file__).parent.parent.parent / "tests"
+DOCS = Path(__file__).parent.parent
+TESTS = DOCS.parent / "tests"
 
+_OPTIONS_TABLE = re.compile(r"^\| option \|.*\n(?:\|.*\n)+", re.MULTILINE)
 _CODE_SPAN = re.compile(r"(`+[^`]*`+)")
 _MARKUP = re.compile(r"([\\`*_<>\[\]|{}$])")
 # In the source of the table of replies: a comment over a group of rows, and a row
@@ -58,6 +61,15 @@ def options() -> list[str]:
         ("option", "default", "meaning"),
         ((code(row.name), code(literal(row.default)), plain(row.help)) for row in OPTIONS.values()),
     )
+
+
+def with_options(page: str) -> str:
+    """The text of docs/options.md with the table as it has to be."""
+    table = "\n".join(options()) + "\n"
+    renewed, found = _OPTIONS_TABLE.subn(lambda _: table, page)
+    if found != 1:
+        raise ValueError(f"docs/options.md has {found} tables that begin with '| option |'")
+    return renewed
 
 
 def violations() -> list[str]:
@@ -167,3 +179,8 @@ def auth_matrix() -> list[str]:
 
 def _mark(holds: bool) -> str:
     return "yes" if holds else ""
+
+
+if __name__ == "__main__":
+    page = DOCS / "options.md"
+    page.write_text(with_options(page.read_text("utf-8")), "utf-8", newline="\n")

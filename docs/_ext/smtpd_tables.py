@@ -18,7 +18,6 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 _TABLES: dict[str, Callable[[], list[str]]] = {
-    "smtpd-options": reference_tables.options,
     "smtpd-faults": reference_tables.fault_classes,
     "smtpd-stages": reference_tables.stages,
     "smtpd-violations": reference_tables.violations,
