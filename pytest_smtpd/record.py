@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_EXCHANGES = 1000  # of a session: the first and the last of them are kept
 MAX_VIOLATIONS = 100  # of one code in a session
 MAX_UNINSPECTED = 100  # messages of a session whose octets are kept to be inspected later
+_BEGIN_ANEW = frozenset({"EHLO", "HELO", "LHLO", "MAIL", "RSET"})
 _HEAD = MAX_EXCHANGES // 2
 _TAIL = MAX_EXCHANGES - _HEAD
 
@@ -195,14 +196,16 @@ class SessionRecord:
         was none, or if a message was taken after it.
         """
         asked = before = ""
-        refusal = None
+        refusal, follows = None, False
         for _, who, line in self.exchanges:
             if who == "C":
                 before, asked = asked, line
             elif line[:1] in ("4", "5"):
-                if refusal and line.startswith("503"):  # out of sequence: by the refusal before
+                if follows and line.startswith("503"):  # out of sequence: by the refusal before
                     continue
-                refusal = f"{asked} -> {line}" if asked else line
+                refusal, follows = f"{asked} -> {line}" if asked else line, True
+            elif line[:1] == "2" and asked[:4].upper() in _BEGIN_ANEW:
+                follows = False
             elif asked.startswith("<") and _ends_message(before):
                 refusal = None
         return refusal

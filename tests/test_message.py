@@ -460,6 +460,12 @@ class TestLinks:
                 ["https://a.example/x", "https://b.example/"],
             ),
             ("~~(https://a.example/x)~~", ["https://a.example/x"]),
+            ("**Click here: https://a.example/x**.", ["https://a.example/x"]),
+            ("*Now* or _see https://a.example/x_", ["https://a.example/x"]),
+            (
+                "*Now* https://a.example/tok_ * https://b.example/~me~*",
+                ["https://a.example/tok_", "https://b.example/~me~*"],
+            ),
             (
                 "https://a.example/tok_, *https://b.example/~me~*",
                 ["https://a.example/tok_", "https://b.example/~me~"],
@@ -547,9 +553,10 @@ class TestLinks:
 
     def test_behind_what_ends_a_flowed_text(self) -> None:
         parameters = "; format=flowed; delsp=yes; charset=utf-8"
-        body = "-- \nhttps://x.example/a\n> https://x.example/b \n> c\nhttps://x.example/d \n> e"
+        body = "See https://x.example/s \n-- \nhttps://x.example/a\n"
+        body += "> https://x.example/b \n> c\nhttps://x.example/d \n> e"
         message = make(f"Content-Type: text/plain{parameters}\r\n\r\n{body}".encode())
-        assert message.links == [f"https://x.example/{last}" for last in "abd"]
+        assert message.links == [f"https://x.example/{last}" for last in "sabd"]
 
     def test_the_only_one(self) -> None:
         assert text("go to https://a.example/x").link() == "https://a.example/x"

@@ -213,6 +213,22 @@ def test_a_plugin_of_the_project_may_override_it(pytester: pytest.Pytester) -> N
     run(pytester, plugins=("other",)).assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize("others", ["None", "[]", "'other_fixtures'"])
+def test_an_installed_one_may_name_others_or_none(pytester: pytest.Pytester, others: str) -> None:
+    install(pytester.path, "other")
+    other = f"pytest_plugins = {others}"
+    write(pytester, conftest=MINE, other=other, other_fixtures="", test_a=TEST_MINE)
+    run(pytester, plugins=("other",)).assert_outcomes(passed=1)
+
+
+def test_a_module_of_a_distribution_that_is_not_its_plugin(pytester: pytest.Pytester) -> None:
+    install(pytester.path, "rival", "rival.plugin")
+    write(pytester, rival__plugin="", rival__fixtures=RIVAL, test_a=TEST)
+    result = run(pytester, plugins=("rival.fixtures",))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert ERROR.format("rival.fixtures") in lines(result)
+
+
 def test_the_workers_of_xdist_say_it(pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
     install(pytester.path, "rival")

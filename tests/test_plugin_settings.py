@@ -212,6 +212,24 @@ def test_a_wrong_kind_in_toml(pytester: pytest.Pytester, line: str, text: str) -
     assert "Traceback" not in said and "INTERNALERROR" not in said and "secret" not in said
 
 
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("smtpd_reject_sender = [1, 2]", "ini smtpd_reject_sender: a list of strings is wanted"),
+        ("smtpd_env = [1]", "ini smtpd_env: a list of strings is wanted"),
+    ],
+)
+def test_a_list_of_what_is_no_text_in_pyproject(
+    pytester: pytest.Pytester, line: str, text: str
+) -> None:
+    pytester.makepyprojecttoml(f"[tool.pytest.ini_options]\n{line}\n")
+    write(pytester, test_a="def test_a(smtpd): pass")
+    result = run(pytester)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert text in lines(result)
+    assert "INTERNALERROR" not in lines(result)
+
+
 def test_a_fixed_port(pytester: pytest.Pytester) -> None:
     write(
         pytester,
@@ -270,6 +288,11 @@ def test_a_unix_socket(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatc
         monkeypatch.chdir(short)
         result = run(pytester, *root, "--smtpd-unix-socket=cli.sock")
         assert "at smtp+unix://cli.sock" in lines(result)
+        deep = short / ("d" * 60) / ("e" * 60)
+        deep.mkdir(parents=True)
+        (deep / "deep.ini").write_text("[pytest]\nsmtpd_unix_socket = ../../s.sock\n")
+        result = run(pytester, *root, "-c", str(deep / "deep.ini"))
+        assert "at smtp+unix://s.sock" in lines(result)
 
 
 def test_files_are_looked_for_where_their_names_were_written(

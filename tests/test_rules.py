@@ -303,6 +303,16 @@ def test_who_misses_a_message_is_told_of_the_refusal_and_not_of_what_follows_fro
             server.messages.one()
 
 
+def test_who_misses_a_message_is_told_of_a_503_that_follows_from_nothing() -> None:
+    with Server(reject_recipient="*") as server, Client(server) as client:
+        client.ehlo().say("MAIL FROM:<ann@example.com>")
+        assert client.say("RCPT TO:<bob@example.net>").startswith("553 ")
+        client.say("RSET")
+        assert client.say("RCPT TO:<bob@example.net>").startswith("503 ")
+        with pytest.raises(AssertionError, match=r"refused: RCPT TO:<bob@.* -> 503 "):
+            server.messages.one()
+
+
 def test_a_pattern_that_cannot_answer_at_once() -> None:
     async def deny(address: str) -> bool:
         return address == "ann@example.com"

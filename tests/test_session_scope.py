@@ -549,6 +549,35 @@ def test_a_message_belongs_to_the_test_in_which_its_mail_command_was_whole(
         session, = smtpd.sessions
         assert smtpd.messages.one().session is session
         assert smtpd.strays == []
+
+    def test_a_chunk_that_is_refused(smtpd):
+        client = Client(smtpd).ehlo()
+        client.send("BDAT 1000 LAST\\r\\n" + "x" * 998)
+        pool.append(client)
+
+    def test_the_rest_of_it(smtpd):
+        client = pool.pop()
+        client.send("xxMAIL FROM:<f@example.com>\\r\\nRCPT TO:<bob@example.net>\\r\\nDATA\\r\\n")
+        assert [client.reply()[:3] for _ in range(4)] == ["503", "250", "250", "354"]
+        assert client.say("Subject: x\\r\\n\\r\\n.").startswith("250")
+        client.close()
+        assert smtpd.messages.one().session is smtpd.sessions[0]
+        assert smtpd.strays == []
+
+    @pytest.mark.smtpd(faults=[Delay(1.0, on="noop")])
+    def test_two_commands_that_take_long(smtpd):
+        client = Client(smtpd).ehlo()
+        client.send("NOOP\\r\\nVRFY bob\\r\\n")
+        pool.append(client)
+
+    def test_sent_behind_both(smtpd):
+        client = pool.pop()
+        client.send("MAIL FROM:<g@example.com>\\r\\nRCPT TO:<bob@example.net>\\r\\nDATA\\r\\n")
+        assert [client.reply()[:3] for _ in range(5)] == ["250", "252", "250", "250", "354"]
+        assert client.say("Subject: x\\r\\n\\r\\n.").startswith("250")
+        client.close()
+        assert smtpd.messages.one().session is smtpd.sessions[0]
+        assert smtpd.strays == []
 """,
     )
-    run(project).assert_outcomes(passed=4)
+    run(project).assert_outcomes(passed=8)

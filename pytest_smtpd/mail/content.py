@@ -194,7 +194,7 @@ def body_text(part: EmailMessage | None) -> str | None:
 
 
 # A space before the line end goes with it, unless the line is a signature's `-- `.
-_SOFT_BREAK = re.compile(r"(?<!^--) \n(?!>) ?", re.MULTILINE)
+_SOFT_BREAK = re.compile(r"(?<!^--) \n(?!>|-- \n) ?", re.MULTILINE)
 
 
 def unwrapped_text(part: EmailMessage | None) -> str | None:

@@ -39,6 +39,9 @@ _BRACKETS = {")": "(", "]": "[", "}": "{"}
 _EMPHASIS = "*_~"
 _OPENING = frozenset(_EMPHASIS + "".join(_BRACKETS.values()) + "\"'\u201c\u2018\u00ab\u201e")
 _MAX_OPENING = 8
+# The same at the beginning of an earlier word of the line, and not closed in front of the URL
+_UNCLOSED = re.compile(r"""(?<![^\s("'\[{])([*_~]{1,3})(?=[^\s*_~])(?!.*\S\1(?!\w))""")
+_MAX_LINE = 100
 
 
 def visible(page: str | None) -> Page:
@@ -89,7 +92,8 @@ def _opening(text: str, end: int) -> str:
     start = end
     while start > max(0, end - _MAX_OPENING) and text[start - 1] in _OPENING:
         start -= 1
-    return text[start:end]
+    line = text[max(0, start - _MAX_LINE) : start].rpartition("\n")[2]
+    return "".join(_UNCLOSED.findall(line)) + text[start:end]
 
 
 def _trim(url: str, *, opened: str) -> str:

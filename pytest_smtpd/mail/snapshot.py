@@ -40,7 +40,7 @@ _LEFT_OUT = frozenset({"content-transfer-encoding"})
 _PARAMETERIZED = frozenset({"content-type", "content-disposition"})
 _PLAIN_VALUE = re.compile(r"[\w.+/-]+")
 _MAX_IDS = 100
-_MAX_ID = 1_000
+_MAX_ID = 200
 
 Pattern = str | re.Pattern[str]
 

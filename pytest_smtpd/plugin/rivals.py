@@ -5,6 +5,8 @@ One of the project's own, in a conftest or in a plugin that is not installed, is
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+
 import pytest
 
 from .fixtures import uses
@@ -44,11 +46,22 @@ def _rival(config: pytest.Config, item: pytest.Item) -> str | None:
 def _installed(manager: pytest.PytestPluginManager) -> list[object]:
     """The plugins that distributions have brought, and those that these load in turn."""
     plugins: list[object] = [plugin for plugin, _ in manager.list_plugin_distinfo()]
+    # by -p a module of a distribution may be named that is not its entry point
+    packages = {_package(entry.module) for entry in entry_points(group="pytest11")}
+    plugins += [
+        plugin
+        for plugin in manager.get_plugins()
+        if _package(getattr(plugin, "__name__", "")) in packages and plugin not in plugins
+    ]
     for plugin in plugins:
-        names = getattr(plugin, "pytest_plugins", ())
+        names = getattr(plugin, "pytest_plugins", ()) or ()
         names = names.split(",") if isinstance(names, str) else names
         plugins += [each for name in names if (each := manager.get_plugin(name)) not in plugins]
     return [plugin for plugin in plugins if manager.is_registered(plugin)]
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _is_of(fixture: object, function: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,7 +131,11 @@ def _in_ini(config: pytest.Config, key: str, *, several: bool) -> Any:
     if isinstance(value, int | float) and not several:
         return str(value)
     try:
-        return config.getini(key)
+        found = config.getini(key)
+        # `ini_options` of pyproject.toml gives lists as they are
+        if isinstance(found, list) and not all(isinstance(each, str) for each in found):
+            raise TypeError
+        return found
     except (TypeError, ValueError, pytest.UsageError):  # whose text may have a password
         kind = "a list of strings" if several else "a string"
         raise pytest.UsageError(f"ini {key}: {kind} is wanted") from None
@@ -170,7 +175,8 @@ def read_options(config: pytest.Config) -> Options:
 def _counted_from(folder: Path, name: str, value: Any) -> object:
     """The value; of names of files, as they count from where they were written."""
     if name == "unix_socket" and folder != Path.cwd():  # or it stays short: it has some 100 octets
-        return str(folder / value)
+        path = str(folder / value)
+        return path if len(os.fsencode(path)) < 100 else os.path.relpath(path)
     if name == "certificate" and not isinstance(value, str):
         return tuple(str(folder / path) for path in value)
     return value

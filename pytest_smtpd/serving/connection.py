@@ -118,7 +118,7 @@ class Connection:
         old = session.backlog - new  # octets of an earlier test
         if session.content_octets is not None and old < 0:  # the message has had some of this one
             return True
-        line_is_old = not session.backlog or session.input.has_line(old)
+        line_is_old = not session.backlog or (old > 0 and session.input.has_line(old))
         return not line_is_old and not _is_quit(session.input.peek(6))
 
     def _renew_record(self) -> None:
@@ -170,8 +170,11 @@ class Connection:
         self._service.activity += 1
         session.lines_left = BATCH
         while not (self._task or self.write_paused or self._closing or self._scheduled):
-            if self._epoch != state.epoch and self._goes_on():
-                self._renew_record()
+            if self._epoch != state.epoch:
+                if self._goes_on():
+                    self._renew_record()
+                else:  # line by line: the next one may be of this test
+                    session.lines_left = min(session.lines_left, 1)
             session.profile = state.profile
             event = session.next_event()
             if self._faults and self._drop_inside_message(event):

@@ -152,7 +152,7 @@ def _obstacle(session: Session, verb: str, command: Command | None) -> Reply | N
             return replies.NOT_IMPLEMENTED
         session.blame("unknown-command")
         return replies.UNKNOWN_COMMAND
-    if verb == "EHLO" and not profile.extensions:
+    if verb == "EHLO" and not profile.esmtp:
         return replies.NOT_IMPLEMENTED  # RFC 5321 section 4.1.1.1: the client tries HELO now
     if command.extension and command.extension not in profile.extensions:
         session.blame("unoffered-extension")

@@ -61,6 +61,8 @@ class Profile:
 
             self.mechanisms = auth.offered(settings.auth_mechanisms, settings.users)
         self.extensions = self._extensions(settings)
+        # one whose extensions all want something else knows EHLO all the same
+        self.esmtp = bool(set(settings.extensions).difference(settings.without_extensions))
         self.pipelining = "PIPELINING" in self.extensions
         self.enhanced_codes = "ENHANCEDSTATUSCODES" in self.extensions
         self.banner = self._banner(settings.banner)
@@ -82,7 +84,7 @@ class Profile:
 
     def _banner(self, banner: str) -> str:
         # RFC 5321 section 4.1.1.1: ESMTP in the greeting is how old clients know that EHLO works
-        word = "LMTP" if self.lmtp else "ESMTP" if self.extensions else "SMTP"
+        word = "LMTP" if self.lmtp else "ESMTP" if self.esmtp else "SMTP"
         return banner if word in banner.split() else f"{word} {banner}"
 
     def greeting(self) -> Reply:
