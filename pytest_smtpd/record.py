@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 MAX_EXCHANGES = 1000  # of a session: the first and the last of them are kept
 MAX_VIOLATIONS = 100  # of one code in a session
-MAX_UNINSPECTED = 100  # messages of a session whose octets are kept to be inspected later
+# Of a session's messages the first so many, or else so many octets, are kept to be inspected later
+MAX_UNINSPECTED = 100
+MAX_UNINSPECTED_OCTETS = 1 << 26
 _BEGIN_ANEW = frozenset({"EHLO", "HELO", "LHLO", "MAIL", "RSET"})
 _HEAD = MAX_EXCHANGES // 2
 _TAIL = MAX_EXCHANGES - _HEAD
@@ -145,7 +147,7 @@ class SessionRecord:
         self._tail: deque[_Entry] | None = None  # from when that is full
         self._behind_head = 0  # entries that came when that was full
         self._noted: list[str | _Uninspected] = []  # the codes of violations, and where more may be
-        self._uninspected = 0
+        self._uninspected = self._uninspected_octets = 0
         self._counts: dict[str, int] = {}
         self._logged = logger.isEnabledFor(logging.DEBUG)
         self._is_closed = False
@@ -266,8 +268,10 @@ class SessionJournal(SessionRecord):
 
     def message(self, raw: bytes, eight_bit: bool) -> None:
         """A whole message came; octets over 127 were announced, or not."""
-        if self._uninspected < MAX_UNINSPECTED:
-            self._uninspected += 1
+        self._uninspected += 1
+        self._uninspected_octets += len(raw)
+        few = self._uninspected <= MAX_UNINSPECTED
+        if few or self._uninspected_octets <= MAX_UNINSPECTED_OCTETS:
             self._noted.append(_Uninspected(raw, eight_bit))
         else:
             for code in violations_in(raw, eight_bit=eight_bit):

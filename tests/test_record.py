@@ -17,6 +17,7 @@ import pytest
 
 from client import LIMIT, TEXT, Client
 from pytest_smtpd import Exchange, Reject, Server, SessionRecord, TLSInfo, Violation
+from pytest_smtpd import record as record_module
 from pytest_smtpd.faults import Answer, Drop, Hold, Raw, Split, Stall
 from pytest_smtpd.record import SessionJournal
 from pytest_smtpd.smtp.violations import VIOLATIONS
@@ -690,7 +691,10 @@ def test_a_refusal_is_forgotten_when_a_message_was_taken_and_not_for_a_chunk(
         assert server.sessions[0].last_refusal() is None
 
 
-def test_the_octets_of_an_open_session_s_messages_are_not_kept_for_ever(server: Server) -> None:
+def test_the_octets_of_an_open_session_s_messages_are_not_kept_for_ever(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_module, "MAX_UNINSPECTED_OCTETS", 5_000_000)
     text = "Subject: hi\r\n\r\n" + ("x" * 70 + "\r\n") * 1500  # 100 KB
     with Client(server) as client:
         client.ehlo()
