@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..escaping import escaped
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # Characters of a body that are looked through: far beyond any real one without its attachments.
 _MAX_TEXT = 2_097_152
 _MAX_LINKS = 10_000
+_MAX_URLS = 50_000  # of one text, again and again the same ones too
 _SHOWN = 20
 _SHOWN_LENGTH = 200
 _SHOWN_BODY = 2_000
@@ -38,9 +40,11 @@ _BRACKETS = {")": "(", "]": "[", "}": "{"}
 # emphasis only where the same stands in front, among what opens a quotation.
 _EMPHASIS = "*_~"
 _OPENING = frozenset(_EMPHASIS + "".join(_BRACKETS.values()) + "\"'\u201c\u2018\u00ab\u201e")
+_SURPLUS = _NEVER_LAST.union(_BRACKETS, _EMPHASIS)  # a URL that ends in anything else is whole
 _MAX_OPENING = 8
-# The same at the beginning of an earlier word of the line, and not closed in front of the URL
-_UNCLOSED = re.compile(r"""(?<![^\s("'\[{])([*_~]{1,3})(?=[^\s*_~])(?!.*\S\1(?!\w))""")
+# The same around other words of the line in front
+_OPENS = re.compile(r"""(?<![^\s("'\[{])[*_~]{1,3}(?=[^\s*_~])""")
+_CLOSES = re.compile(r"(?<=[^\s*_~])[*_~]{1,3}(?!\w)")
 _MAX_LINE = 100
 
 
@@ -77,29 +81,31 @@ def _all_links(html: str | None, text: str | None) -> Iterator[Anchor]:
 
 
 def _urls(text: str) -> Iterator[str]:
-    for match in _URL.finditer(text, 0, _MAX_TEXT):
+    for match in islice(_URL.finditer(text, 0, _MAX_TEXT), _MAX_URLS):
+        url = match[0]
         start, end = match.span()
-        if text[start - 1 : start] == "<" and text[end : end + 1] == ">":  # RFC 3986 appendix C
-            url = match[0]
-        else:
-            url = _trim(match[0], opened=_opening(text, start))
+        delimited = text[start - 1 : start] == "<" and text[end : end + 1] == ">"
+        if url[-1] in _SURPLUS and not delimited:  # RFC 3986 appendix C
+            url = _trim(url, _emphasis_before(text, start))
         if not url.endswith("//"):
             yield url
 
 
-def _opening(text: str, end: int) -> str:
-    """What stands in front of a URL and may be closed behind it."""
+def _emphasis_before(text: str, end: int) -> dict[str, int]:
+    """How often each mark stands in front of a URL that may be closed behind it."""
     start = end
     while start > max(0, end - _MAX_OPENING) and text[start - 1] in _OPENING:
         start -= 1
     line = text[max(0, start - _MAX_LINE) : start].rpartition("\n")[2]
-    return "".join(_UNCLOSED.findall(line)) + text[start:end]
+    opened = "".join(_OPENS.findall(line)) + text[start:end]
+    closed = "".join(_CLOSES.findall(line))
+    return {mark: opened.count(mark) - closed.count(mark) for mark in _EMPHASIS}
 
 
-def _trim(url: str, *, opened: str) -> str:
+def _trim(url: str, opened: dict[str, int]) -> str:
     """Without the punctuation of the sentence around it."""
     surplus = {close: url.count(close) - url.count(open_) for close, open_ in _BRACKETS.items()}
-    surplus |= {mark: opened.count(mark) for mark in _EMPHASIS}
+    surplus |= opened
     end = len(url)
     while end:
         last = url[end - 1]
