@@ -186,18 +186,14 @@ class _Interrupt:
 
     def __enter__(self) -> _Interrupt:
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for name in _SIGNALS:
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), self._handle)
+        _set_handlers(self._handle)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         signal.set_wakeup_fd(-1)
         # Another signal may be on its way: when the interpreter ends it takes handlers of Python's
         # away, and what is not ignored would kill
-        for name in _SIGNALS:
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
+        _set_handlers(signal.SIG_IGN)
         self._reader.close()
         self._writer.close()
 
@@ -215,6 +211,12 @@ class _Interrupt:
         """Until a signal or a message comes, if none has come since the last time."""
         if select.select([self._reader], [], [], seconds)[0]:
             self._reader.recv(4096)
+
+
+def _set_handlers(handler: Any) -> None:
+    for name in _SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), handler)
 
 
 class _Run:

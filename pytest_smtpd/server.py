@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .clock import monotonic
 from .faults import Fault
 from .mail.mailbox import Mailbox
+from .mail.matching import count_messages
 from .option_names import ELSEWHERE, how_to_set
 from .options import OPTIONS, Options, merge
 from .record import SessionRecord
@@ -351,7 +352,9 @@ class Server:
         """What else a test should know that misses its mail."""
         hints = []
         if self.strays:
-            hints.append(f"{_messages(self.strays)} in strays: of a MAIL during an earlier test")
+            hints.append(
+                f"{count_messages(len(self.strays))} in strays: of a MAIL during an earlier test"
+            )
         for session in list(self.sessions):
             refusal = session.last_refusal()
             if refusal is not None:
@@ -359,7 +362,7 @@ class Server:
         for other, before in self._others:
             _, messages = other.messages._store.since(before)
             if messages:
-                hints.append(f"{_messages(messages)} at the other server, {other.url}")
+                hints.append(f"{count_messages(len(messages))} at the other server, {other.url}")
         if not self.sessions:
             started = self._address is not None
             stopped = "" if self._service is not None else ", which has been stopped"
@@ -481,11 +484,7 @@ class Server:
     def __repr__(self) -> str:
         where = "not started" if self._address is None else self.url
         state = "" if self._service is not None or self._address is None else ", stopped"
-        return f"<Server {where}{state}, {_messages(self.messages)}>"
-
-
-def _messages(messages: Sequence[object]) -> str:
-    return f"{len(messages)} message{'s' * (len(messages) != 1)}"
+        return f"<Server {where}{state}, {count_messages(len(self.messages))}>"
 
 
 def _drained(box: list[Any]) -> list[Any]:

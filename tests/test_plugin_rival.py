@@ -20,6 +20,14 @@ RIVAL = """
     def smtpd():
         return "the rival's"
 """
+MINE = """
+    import pytest
+
+    @pytest.fixture
+    def smtpd(smtpd):
+        smtpd.configure(banner="mine")
+        return smtpd
+"""
 TEST = """
     import pytest_smtpd
 
@@ -139,14 +147,7 @@ def test_only_tests_that_would_get_it_matter(pytester: pytest.Pytester) -> None:
 def test_a_conftest_may_override_it(pytester: pytest.Pytester) -> None:
     write(
         pytester,
-        conftest="""
-            import pytest
-
-            @pytest.fixture
-            def smtpd(smtpd):
-                smtpd.configure(banner="mine")
-                return smtpd
-        """,
+        conftest=MINE,
         helpers="""
             import pytest
 
@@ -177,14 +178,6 @@ def test_a_conftest_may_override_it(pytester: pytest.Pytester) -> None:
     run(pytester).assert_outcomes(passed=3)
 
 
-MINE = """
-    import pytest
-
-    @pytest.fixture
-    def smtpd(smtpd):
-        smtpd.configure(banner="mine")
-        return smtpd
-"""
 TEST_MINE = """
     def test_mine(smtpd):
         assert smtpd.config.banner == "mine"

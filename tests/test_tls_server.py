@@ -380,14 +380,19 @@ def test_the_transcript_asks_a_client_that_trusts_nobody_for_the_ca(tls: str) ->
     assert str(server.sessions[0]).endswith(TRUST)
 
 
+def send_a_wrong_handshake(server: Server) -> None:
+    """A TLS record whose handshake message has no known type; then waits for the end."""
+    with socket.create_connection(server.address) as client:
+        client.settimeout(LIMIT)
+        client.sendall(b"\x16\x03\x01\x00\x05\xff\x00\x00\x01\x00")
+        with contextlib.suppress(ConnectionError):
+            while client.recv(1024):
+                pass
+
+
 def test_the_transcript_says_no_more_of_what_trust_does_not_mend() -> None:
     with Server(tls="implicit") as server:
-        with socket.create_connection(server.address) as client:
-            client.settimeout(LIMIT)
-            client.sendall(b"\x16\x03\x01\x00\x05\xff\x00\x00\x01\x00")
-            with contextlib.suppress(ConnectionError):
-                while client.recv(1024):
-                    pass
+        send_a_wrong_handshake(server)
         wait_ended(server)
     assert "(TLS handshake failed: " in str(server.sessions[0])
     assert "trust" not in str(server.sessions[0])
@@ -694,12 +699,7 @@ def test_a_clean_end_of_tls(tls: str) -> None:
 def test_no_socket_is_left_open_by_a_failed_handshake() -> None:
     with Server(tls="implicit") as server:
         for _ in range(5):
-            with socket.create_connection(server.address) as client:
-                client.settimeout(LIMIT)
-                client.sendall(b"\x16\x03\x01\x00\x05\xff\x00\x00\x01\x00")
-                with contextlib.suppress(ConnectionError):
-                    while client.recv(1024):
-                        pass
+            send_a_wrong_handshake(server)
         wait_ended(server)
     assert len(server.sessions) == 5
     assert all("TLS handshake failed" in str(session) for session in server.sessions)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.entities import html5
 from typing import NamedTuple
 
@@ -179,21 +179,18 @@ class _Reader:
             self._steps += 1
             if attribute[1].lower() == wanted:
                 value = attribute[2] or attribute[3] or attribute[4] or ""
-                self._entities += value.count("&")
-                if self._entities > _MAX_ENTITIES:
-                    return value
-                return unescape_attribute(value).strip()
+                return self._bounded(unescape_attribute, value).strip()
             if self._steps > _MAX_STEPS:
                 break
         return None
 
     def _text(self, text: str) -> None:
         if text:
-            self._append(_WHITE.sub(" ", self._unescape(text)))
+            self._append(_WHITE.sub(" ", self._bounded(unescape, text)))
 
-    def _unescape(self, text: str) -> str:
+    def _bounded(self, unescaping: Callable[[str], str], text: str) -> str:
         self._entities += text.count("&")
-        return unescape(text) if self._entities <= _MAX_ENTITIES else text
+        return unescaping(text) if self._entities <= _MAX_ENTITIES else text
 
     def _append(self, text: str) -> None:
         self._all.append(text)

@@ -325,7 +325,7 @@ def explain(
     matched; those before the index `since` were there before `expect()` was entered. `empty` is
     what an empty mailbox may mean.
     """
-    count = _messages(len(matched))
+    count = count_messages(len(matched))
     if matcher.described:
         count += f" match{'es' if len(matched) == 1 else ''} {matcher.described}"
     lines = [f"{count}; expected {expected}"]
@@ -334,14 +334,14 @@ def explain(
         notes, keep = _marks(matcher, held, matched, since)
         # Or it would look as if all that has no mark had matched
         near = ", the nearest marked" if len(matched) < len(notes) < len(held) else ""
-        lines.append(f"{name} holds {_messages(len(held))}{before}{near}:")
+        lines.append(f"{name} holds {count_messages(len(held))}{before}{near}:")
         lines += list_messages(held, notes, keep=keep)
     else:
         lines.append(f"{name} is empty{empty}")
     return "\n".join([*lines, *hints])
 
 
-def _messages(number: int) -> str:
+def count_messages(number: int) -> str:
     return f"{number} message{'' if number == 1 else 's'}"
 
 
