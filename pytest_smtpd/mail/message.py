@@ -24,7 +24,7 @@ __all__ = ["Addresses", "Attachment", "Envelope", "Message"]
 
 _SHOWN_RECIPIENTS = 3
 _SHOWN_LENGTH = 60
-_MAX_ADDRESS_HEADERS = 1_048_576
+_MAX_ADDRESS_HEADERS = 262_144
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ MAX_PARTS = 10_000
 MAX_HEADERS = 10_000
 _MAX_HEADERS_IN_ALL = 100_000
 # Our own functions read some 500 KB of the worst header values a second, lists of odd addresses.
-_MAX_HEADER_OCTETS = 262_144
+_MAX_HEADER_OCTETS = 131_072
 # Octets looked through for boundaries: the message as often as real structures nest around a
 # large part, and so much that small messages never come near it.
 _SCANS = 3
