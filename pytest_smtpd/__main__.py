@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ._version import __version__
 from .options import OPTIONS, Option, Options, read
 from .patterns import nearest
+from .text import counted
 
 if TYPE_CHECKING:
     from .mail.message import Message
@@ -248,7 +249,7 @@ class _Run:
                 server.stop()
         self._take()
         self._output.write(
-            f"stopped: {_count(self._messages, 'message')}, {_count(self._sessions, 'session')}, "
+            f"stopped: {counted(self._messages, 'message')}, {counted(self._sessions, 'session')}, "
             f"{self._refused} refused"
         )
 
@@ -307,10 +308,6 @@ def _refused(session: SessionRecord) -> int:
         refused += who == "S" and asked and line[:1] in ("4", "5")
         asked = who == "C"
     return refused
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _say(text: str) -> None:

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from .clock import monotonic
-from .escaping import escaped
 from .smtp.content import violations_in
 from .smtp.sasl import encoded
 from .smtp.violations import VIOLATIONS, Violation
+from .text import escaped
 
 if TYPE_CHECKING:
     from .mail.message import Message

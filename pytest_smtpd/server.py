@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from .clock import monotonic
 from .faults import Fault
 from .mail.mailbox import Mailbox
-from .mail.matching import count_messages
 from .option_names import ELSEWHERE, how_to_set
 from .options import OPTIONS, Options, merge
 from .record import SessionRecord
 from .serving.listen import identity, listen, listen_unix
 from .serving.service import Service
 from .serving.state import State
+from .text import counted
 
 if TYPE_CHECKING:
     import ssl
@@ -352,9 +352,8 @@ class Server:
         """What else a test should know that misses its mail."""
         hints = []
         if self.strays:
-            hints.append(
-                f"{count_messages(len(self.strays))} in strays: of a MAIL during an earlier test"
-            )
+            strays = counted(len(self.strays), "message")
+            hints.append(f"{strays} in strays: of a MAIL during an earlier test")
         for session in list(self.sessions):
             refusal = session.last_refusal()
             if refusal is not None:
@@ -362,7 +361,9 @@ class Server:
         for other, before in self._others:
             _, messages = other.messages._store.since(before)
             if messages:
-                hints.append(f"{count_messages(len(messages))} at the other server, {other.url}")
+                hints.append(
+                    f"{counted(len(messages), 'message')} at the other server, {other.url}"
+                )
         if not self.sessions:
             started = self._address is not None
             stopped = "" if self._service is not None else ", which has been stopped"
@@ -484,7 +485,7 @@ class Server:
     def __repr__(self) -> str:
         where = "not started" if self._address is None else self.url
         state = "" if self._service is not None or self._address is None else ", stopped"
-        return f"<Server {where}{state}, {count_messages(len(self.messages))}>"
+        return f"<Server {where}{state}, {counted(len(self.messages), 'message')}>"
 
 
 def _drained(box: list[Any]) -> list[Any]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .escaping import escaped
-from .transcript import shortened
+from .text import counted, cut, escaped, shortened
 
 if TYPE_CHECKING:
     from .mail.message import Attachment, Message
@@ -24,11 +23,7 @@ MAX_ITEMS = 50  # recipients, headers, attachments, links
 
 def safe(text: str) -> str:
     """The text with all that could act on a terminal shown as escapes, shortened when long."""
-    left_out = len(text) - MAX_LENGTH
-    if left_out > 0:
-        text = text[:MAX_LENGTH]
-    text = escaped(text, keep="\t")
-    return f"{text}... {left_out} characters left out" if left_out > 0 else text
+    return escaped(cut(text, MAX_LENGTH), keep="\t")
 
 
 def show(message: Message, number: int) -> list[str]:
@@ -72,7 +67,7 @@ def _bodies(message: Message) -> Iterator[str]:
     if text is not None:
         yield from ("", *_body(text))
     if html is not None and text is not None:
-        yield from ("", f"and an HTML body of {_size(len(html), 'character')}")
+        yield from ("", f"and an HTML body of {counted(len(html), 'character')}")
     elif html is not None:
         from .mail.search import visible
 
@@ -96,7 +91,7 @@ def _attachments(message: Message) -> Iterator[str]:
 def _attachment(attachment: Attachment) -> str:
     name = "(no name)" if attachment.filename is None else safe(attachment.filename)
     inline = ", inline" if attachment.inline else ""
-    size = _size(len(attachment.content), "octet")
+    size = counted(len(attachment.content), "octet")
     return f"  {name}  {safe(attachment.content_type)}, {size}{inline}"
 
 
@@ -105,7 +100,3 @@ def _first(items: Sequence[_Item], line: Callable[[_Item], str]) -> Iterator[str
     yield from map(line, items[:MAX_ITEMS])
     if len(items) > MAX_ITEMS:
         yield f"  ... {len(items) - MAX_ITEMS} more ..."
-
-
-def _size(number: int, unit: str) -> str:
-    return f"{number:,} {unit}{'' if number == 1 else 's'}"

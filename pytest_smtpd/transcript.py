@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from .mail.mailbox import Mailbox
+from .text import cut_middle, shortened
 
 if TYPE_CHECKING:
     from .faults import Fault
@@ -97,7 +98,7 @@ def _server(seen: Seen) -> str:
         if left_out > 0 and number == half:
             lines.append(f"... {left_out} sessions left out ...")
         lines += shortened(str(session).splitlines(), MAX_LINES)
-    return "\n".join(_cut(seen.hide(line)) for line in lines)
+    return "\n".join(cut_middle(seen.hide(line), MAX_WIDTH) for line in lines)
 
 
 def _seed(server: Server) -> str:
@@ -113,20 +114,3 @@ def _fault(fault: Fault, hits: int) -> str:
     ]
     times = {0: "not acted", 1: "acted once"}.get(hits, f"acted {hits} times")
     return f"{type(fault).__name__}({', '.join(given)}) has {times}"
-
-
-def _cut(line: str) -> str:
-    if len(line) <= MAX_WIDTH:
-        return line
-    half = MAX_WIDTH // 2
-    return f"{line[:half]} ... {len(line) - 2 * half} characters left out ... {line[-half:]}"
-
-
-def shortened(lines: list[str], most: int) -> list[str]:
-    """The first and the last of many lines, and how many were left out between them."""
-    if len(lines) <= most:
-        return lines
-    head = most // 2
-    tail = most - head - 1
-    left_out = len(lines) - head - tail
-    return [*lines[:head], f"    ... {left_out} lines left out ...", *lines[-tail:]]

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 import pytest
 
 from make_mail import make_message
-from pytest_smtpd.escaping import escaped
 from pytest_smtpd.mail.mailbox import Mailbox
 from pytest_smtpd.mail.message import Envelope, Message
 from pytest_smtpd.report.render import shown, shown_line
 from pytest_smtpd.terminal import safe
+from pytest_smtpd.text import escaped
 
 ACTING = [
     "\0", "\x07", "\x1b", "\x7f", "\x85", "\x9b", "\xad", "\u061c", "\u200b", "\u200e", "\u200f",

@@ -18,7 +18,7 @@ from email.errors import (
 from email.message import EmailMessage
 from typing import Any, NamedTuple
 
-from ..escaping import escaped
+from ..text import escaped
 from .charsets import decode_bytes, decode_strictly
 from .fields import (
     MAX_HEADER,

@@ -15,8 +15,8 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ..escaping import escaped
 from ..smtp.content import find_long_line
+from ..text import escaped
 from .address_list import AddressList, read_addresses, why_no_address
 from .charsets import codec_name
 from .fields import address_key

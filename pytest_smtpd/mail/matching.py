@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 from weakref import WeakKeyDictionary
 
-from ..escaping import escaped
 from ..patterns import (
     PatternLike,
     compile_glob,
@@ -18,6 +17,7 @@ from ..patterns import (
     describe_pattern,
     nearest,
 )
+from ..text import counted, escaped
 
 if TYPE_CHECKING:
     from .message import Message
@@ -325,7 +325,7 @@ def explain(
     matched; those before the index `since` were there before `expect()` was entered. `empty` is
     what an empty mailbox may mean.
     """
-    count = count_messages(len(matched))
+    count = counted(len(matched), "message")
     if matcher.described:
         count += f" match{'es' if len(matched) == 1 else ''} {matcher.described}"
     lines = [f"{count}; expected {expected}"]
@@ -334,15 +334,11 @@ def explain(
         notes, keep = _marks(matcher, held, matched, since)
         # Or it would look as if all that has no mark had matched
         near = ", the nearest marked" if len(matched) < len(notes) < len(held) else ""
-        lines.append(f"{name} holds {count_messages(len(held))}{before}{near}:")
+        lines.append(f"{name} holds {counted(len(held), 'message')}{before}{near}:")
         lines += list_messages(held, notes, keep=keep)
     else:
         lines.append(f"{name} is empty{empty}")
     return "\n".join([*lines, *hints])
-
-
-def count_messages(number: int) -> str:
-    return f"{number} message{'' if number == 1 else 's'}"
 
 
 def _marks(

@@ -14,7 +14,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..escaping import escaped
+from ..text import escaped
 
 if TYPE_CHECKING:
     from ..record import SessionRecord

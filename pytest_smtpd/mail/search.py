@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ..escaping import escaped
+from ..text import escaped
 from .content import plain_body, unwrapped_text
 from .markup import Anchor, Page, read_page
 

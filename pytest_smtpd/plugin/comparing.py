@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..mail.mailbox import Mailbox
 from ..mail.problems import Problem
 from ..smtp.violations import Violation
+from ..text import counted
 
 
 def listed(found: object) -> list[str] | None:
@@ -23,4 +24,4 @@ def listed(found: object) -> list[str] | None:
 
 
 def _titled(count: int, name: str, lines: list[str]) -> list[str]:
-    return [f"{count} {name}{'' if count == 1 else 's'} == []", *lines]
+    return [f"{counted(count, name)} == []", *lines]

@@ -17,7 +17,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..escaping import escaped
+from ..text import escaped
 from .collect import DATA, MAX_TEXT, TESTS, VERSION, ReportError
 
 if TYPE_CHECKING:
