@@ -328,8 +328,8 @@ def main(arguments: list[str] | None = None) -> int:
     namespace = parser.known(arguments)
     options = _options(parser, namespace)
     with _Interrupt() as interrupt:
+        from .lease import Lease
         from .report.save import check_folder
-        from .server import Server
 
         folder = None
         try:
@@ -338,7 +338,7 @@ def main(arguments: list[str] | None = None) -> int:
                 folder = _Folder(namespace.save)
         except (OSError, ValueError) as error:
             _fail(f"--save: {error}")
-        run = _Run(Server._with(options), _Output(), folder)
+        run = _Run(Lease(options).server, _Output(), folder)
         run.until(interrupt)
     return run.status
 

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import atexit
-import errno
-import os
 import re
 import secrets
-import threading
-import warnings
-from collections.abc import Iterable, MutableSequence, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, MutableSequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .clock import monotonic
 from .faults import Fault
 from .mail.mailbox import Mailbox
 from .option_names import ELSEWHERE, how_to_set
 from .options import OPTIONS, Options, merge
 from .record import SessionRecord
-from .serving.listen import identity, listen, listen_unix
-from .serving.service import Service
-from .serving.state import State
+from .serving.daemon import Daemon, Endpoint
 from .text import counted
 
 if TYPE_CHECKING:
     import ssl
-
-    from .tls import TLSMaterial
-
-STOP_TIMEOUT = 1.5  # seconds; 2 are promised, and the machine may be busy
-
-_ALL_INTERFACES = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
-
-_running: set[Server] = set()  # ended with the process, at the latest
+    import threading
 
 
 class Server:
@@ -50,38 +34,15 @@ class Server:
     - `stopped`: set while the server is not running; another thread can wait for that
     """
 
+    stopped: threading.Event
+
     def __init__(self, **options: Any) -> None:
         __tracebackhide__ = True
-        self._set_up(merge(options))
+        self._use(Daemon(merge(options)))
 
-    @classmethod
-    def _with(cls, config: Options) -> Server:
-        """A server with options that are merged already."""
-        __tracebackhide__ = True
-        server = cls.__new__(cls)
-        server._set_up(config)
-        return server
-
-    def _set_up(self, config: Options) -> None:
-        __tracebackhide__ = True
-        config.check_pairs()
-        self.stopped = threading.Event()
-        self.stopped.set()
-        self._lock = threading.RLock()
-        self._config = config
-        self._state = State(self._config, self._hints)
-        self._state.faults.replace(self._config.faults)
-        self._seed = ""
-        self._use_seed("")
-        self._service: Service | None = None
-        self._draining: list[Service] = []
-        self._address: tuple[str, int] | str | None = None
-        self._port = 0  # the one to take again after a stop
-        self._implicit_tls = False
-        self._unix: tuple[str, tuple[int, int] | None] | None = None
-        self._pid = os.getpid()
-        # That mail may have gone to by mistake, and how much had come there before
-        self._others: list[tuple[Server, int]] = []
+    def _use(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self.stopped = daemon.stopped
         self._given_addresses: set[str] = set()
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -104,49 +65,8 @@ class Server:
         its text if that cannot be listened on; nothing is left behind then.
         """
         __tracebackhide__ = True
-        with self._lock:
-            if self._service is not None:
-                raise RuntimeError(
-                    f"this smtpd is already listening on {self.url}; stop() it first, "
-                    "or make another Server"
-                )
-            for each in self._draining:  # another thread may be about to stop it
-                each.closed.wait(STOP_TIMEOUT)
-            self._remove_socket()  # of the last start, if its stop has not come so far
-            context = self._tls().server_context if self._config.tls else None
-            listeners = self._listen()
-            service = Service(self._state, listeners, context)
-            try:
-                service.start()
-            except BaseException:  # no thread can be had
-                service.abandon()
-                self._remove_socket()
-                raise
-            self._service = service
-            self._pid = os.getpid()
-            self.stopped.clear()
-            _running.add(self)
+        self._daemon.start()
         return self
-
-    def _listen(self) -> list[Any]:
-        __tracebackhide__ = True
-        config = self._config
-        if config.unix_socket is not None:
-            listener = listen_unix(config.unix_socket)
-            path = os.path.abspath(config.unix_socket)  # the test may go elsewhere
-            self._unix = (path, identity(path))
-            self._address = config.unix_socket
-            return [listener]
-        try:
-            listeners = listen(config.host, config.port or self._port)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE and config.port:
-                error.strerror = f"{error.strerror}; port=0 takes a free one"
-            raise error.with_traceback(None) from None
-        self._port = listeners[0].getsockname()[1]
-        self._implicit_tls = config.tls == "implicit"
-        self._address = (_ALL_INTERFACES.get(config.host, config.host), self._port)
-        return listeners
 
     def stop(self, disconnect: bool = True) -> None:
         """Closes the listening socket; a no-op when nothing runs.
@@ -160,53 +80,7 @@ class Server:
         assertion, `pytest.fail` or `pytest.skip` is raised again.
         """
         __tracebackhide__ = True
-        if self._pid != os.getpid():
-            return  # a forked child: the server is its parent's
-        deadline = monotonic() + STOP_TIMEOUT
-        with self._lock:
-            service, self._service = self._service, None
-            if service is not None:
-                service.stop(deadline, disconnect=disconnect)
-                self._draining.append(service)
-            ending = self._draining[:] if disconnect else []
-            inside = any(each.callbacks.here for each in self._draining)
-        if service is not None and not disconnect:
-            service.closed.wait(max(0.0, deadline - monotonic()))
-        for each in ending:
-            if each is not service:
-                each.stop(deadline, disconnect=True)
-        for each in ending:
-            each.join(deadline)
-        with self._lock:
-            self._draining = [each for each in self._draining if each not in ending]
-            if self._service is None:  # or another thread has started it meanwhile
-                self._remove_socket()
-                self.stopped.set()
-                if not self._draining:
-                    _running.discard(self)
-        if not inside:  # a callback: whoever stops the server next is told
-            self._show_raised()
-
-    def _remove_socket(self) -> None:
-        unix, self._unix = self._unix, None
-        if unix is not None and unix[1] is not None and identity(unix[0]) == unix[1]:
-            os.unlink(unix[0])
-
-    def _show_raised(self) -> None:
-        __tracebackhide__ = True
-        raised, errors = _drained(self._state.raised), _drained(self._state.errors)
-        outcomes = [each.outcome for each in raised if each.outcome is not None]
-        try:
-            for each in raised:
-                if each.warning is not None:
-                    warnings.warn_explicit(each.warning, None, *each.place)
-        finally:
-            if outcomes:
-                raise outcomes[0]
-            if len(errors) == 1:
-                raise errors[0]
-            if errors:
-                raise BaseExceptionGroup("errors in the smtpd server", errors)
+        self._daemon.stop(disconnect)
 
     def __enter__(self) -> Server:
         __tracebackhide__ = True
@@ -224,15 +98,20 @@ class Server:
     # ---- where to connect
 
     @property
+    def _endpoint(self) -> Endpoint:
+        __tracebackhide__ = True
+        if self._daemon.endpoint is None:
+            raise RuntimeError("not started")
+        return self._daemon.endpoint
+
+    @property
     def address(self) -> tuple[str, int] | str:
         """``(host, port)`` to connect to, or the path of a unix socket.
 
         Kept while stopped; raises `RuntimeError` before the first start.
         """
         __tracebackhide__ = True
-        if self._address is None:
-            raise RuntimeError("not started")
-        return self._address
+        return self._endpoint.address
 
     @property
     def host(self) -> str:
@@ -242,7 +121,7 @@ class Server:
         another name for it. Raises `RuntimeError` before the first start.
         """
         __tracebackhide__ = True
-        return self.address if isinstance(self.address, str) else self.address[0]
+        return self._endpoint.host
 
     hostname = host
 
@@ -253,7 +132,7 @@ class Server:
         Raises `RuntimeError` before the first start.
         """
         __tracebackhide__ = True
-        return 0 if isinstance(self.address, str) else self.address[1]
+        return self._endpoint.port
 
     @property
     def url(self) -> str:
@@ -263,11 +142,7 @@ class Server:
         Raises `RuntimeError` before the first start.
         """
         __tracebackhide__ = True
-        if isinstance(self.address, str):
-            return f"smtp+unix://{self.address}"
-        scheme = "smtps" if self._implicit_tls else "smtp"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{host}:{self.port}"
+        return self._endpoint.url
 
     @property
     def ca_file(self) -> Path | None:
@@ -279,7 +154,7 @@ class Server:
         Raises `RuntimeError` where TLS needs trustme and that is not installed, and `ValueError`
         for a certificate file that cannot be used.
         """
-        return self._tls().ca_file if self._config.tls else None
+        return self._daemon.tls().ca_file if self.config.tls else None
 
     def client_ssl_context(self) -> ssl.SSLContext:
         """A fresh `ssl.SSLContext` that trusts this server's certificate and checks its name.
@@ -287,15 +162,9 @@ class Server:
         Raises `RuntimeError` without TLS, and what `ca_file` raises.
         """
         __tracebackhide__ = True
-        if self._config.tls is None:
+        if self.config.tls is None:
             raise RuntimeError("this smtpd speaks no TLS: set tls='starttls' or tls='implicit'")
-        return self._tls().client_context()
-
-    def _tls(self) -> TLSMaterial:
-        __tracebackhide__ = True
-        from .tls import material
-
-        return material(self._config)
+        return self._daemon.tls().client_context()
 
     def address_for(self, name: str = "user") -> str:
         """An address nobody else uses in this run, such as ``user.K3F9A2C4@example.com``.
@@ -324,7 +193,7 @@ class Server:
 
         A message is here before its client can read the 250 for it.
         """
-        return self._state.messages
+        return self._daemon.state.messages
 
     @property
     def strays(self) -> Mailbox:
@@ -332,7 +201,7 @@ class Server:
 
         The same object for the server's life; empty where a server lives for one test only.
         """
-        return self._state.strays
+        return self._daemon.state.strays
 
     @property
     def sessions(self) -> list[SessionRecord]:
@@ -340,7 +209,7 @@ class Server:
 
         Refused and aborted ones are there like any other.
         """
-        return self._state.sessions
+        return self._daemon.state.sessions
 
     def clear(self) -> None:
         """Empties `messages`, `strays` and `sessions`; what is delivered later still arrives."""
@@ -348,39 +217,12 @@ class Server:
         self.strays.clear()
         self.sessions.clear()
 
-    def _hints(self) -> Sequence[str]:
-        """What else a test should know that misses its mail."""
-        hints = []
-        if self.strays:
-            strays = counted(len(self.strays), "message")
-            hints.append(f"{strays} in strays: of a MAIL during an earlier test")
-        for session in list(self.sessions):
-            refusal = session.last_refusal()
-            if refusal is not None:
-                hints.append(f"refused: {refusal}")
-        for other, before in self._others:
-            _, messages = other.messages._store.since(before)
-            if messages:
-                hints.append(
-                    f"{counted(len(messages), 'message')} at the other server, {other.url}"
-                )
-        if not self.sessions:
-            started = self._address is not None
-            stopped = "" if self._service is not None else ", which has been stopped"
-            where = f" to {self.url}{stopped}" if started else ": the server is not started"
-            hints.append(f"no client has connected{where}")
-        return hints
-
-    def _beside(self, other: Server) -> None:
-        """Mail that comes to the other one from now on may have been meant for this one."""
-        self._others.append((other, other.messages._store.end()))
-
     # ---- how it behaves
 
     @property
     def config(self) -> Options:
         """The options now in force, frozen; `repr` masks passwords."""
-        return self._config
+        return self._daemon.config
 
     @property
     def faults(self) -> MutableSequence[Fault]:
@@ -389,16 +231,16 @@ class Server:
         They act in the order of the list. A fault that is put in twice is counted twice. Raises
         `TypeError` for what is no fault.
         """
-        return self._state.faults
+        return self._daemon.state.faults
 
     @faults.setter
     def faults(self, faults: Iterable[Fault]) -> None:
-        if faults is not self._state.faults:  # it is the same after `server.faults += [...]`
-            self._state.faults.replace(faults)
+        if faults is not self._daemon.state.faults:  # it is the same after `server.faults += [...]`
+            self._daemon.state.faults.replace(faults)
 
     def hits(self, fault: Fault) -> int:
         """How often this fault has acted, over all its places in the list; 0 if it is in none."""
-        return self._state.faults.hits(fault)
+        return self._daemon.state.faults.hits(fault)
 
     def configure(self, **options: Any) -> None:
         """Changes options, all or none, from the next command on, in open sessions too.
@@ -410,91 +252,17 @@ class Server:
         work, or for an option that a running server cannot change.
         """
         __tracebackhide__ = True
-        with self._lock:
-            config = merge(options, self._config, restore=True)
-            config.check_pairs()
-            fixed = [name for name in options if name in OPTIONS and not OPTIONS[name].live]
-            if fixed and self._service is not None:
-                raise ValueError(
-                    f"smtpd option {fixed[0]!r} cannot change while the server runs: stop() it "
-                    "first, or set it in the marker or in Server(...)"
-                )
-            if "port" in options:
-                self._port = 0
-            self._apply(config, new_faults="faults" in options)
-            if "seed" in options:
-                self._use_seed(self._test)
-
-    def _apply(self, config: Options, *, new_faults: bool) -> None:
-        self._state.use(config)
-        self._config = config
-        if new_faults:
-            self._state.faults.replace(config.faults)
-
-    def _use_seed(self, test: str) -> None:
-        """Starts the dice for `probability` anew: by the seed and the test, nothing else."""
-        self._test, seed = test, self._config.seed
-        self._seed = secrets.token_hex(4) if seed is None else str(seed)
-        self._state.faults.seed(f"{self._seed}:{test}")
-
-    # ---- for a server that several tests share
-
-    def _begin_test(
-        self, config: Options, test: str, address: tuple[str, int] | str | None = None
-    ) -> None:
-        """Empty mailbox, fresh sessions, these options; on the same address, or back at `address`.
-
-        Raises `ValueError` as `configure` does, and then nothing has changed; or as `start` does,
-        and then the server is stopped, with these options.
-        """
-        config.check_pairs()
-        moved = address is not None and address != self._address
-        # A test may have stopped the server, or left sessions of an earlier start running
-        restart = moved or self._service is None or bool(self._draining)
-        restart = restart or any(
-            getattr(config, name) != getattr(self._config, name)
-            for name, option in OPTIONS.items()
-            if not option.live
-        )
-        if restart and config.tls:
-            from .tls import material
-
-            _ = material(config).server_context  # fails before anything is stopped
-        try:
-            if restart:
-                self.stop()
-        finally:
-            self._apply(config, new_faults=True)
-            self._use_seed(test)
-            self._state.begin_test()
-            if moved and isinstance(address, tuple):
-                self._port = address[1]
-            if restart:
-                self.start()
-
-    def _end_test(self) -> None:
-        """Takes in what clients have already sent, lets go who is held by a fault.
-
-        Callbacks that are running may come to their end, until `STOP_TIMEOUT`.
-        """
-        service = self._service
-        if service is not None:
-            service.settle(STOP_TIMEOUT)
-        self._show_raised()
+        self._daemon.configure(options)
 
     def __repr__(self) -> str:
-        where = "not started" if self._address is None else self.url
-        state = "" if self._service is not None or self._address is None else ", stopped"
+        endpoint = self._daemon.endpoint
+        where = "not started" if endpoint is None else endpoint.url
+        state = "" if self._daemon.runs or endpoint is None else ", stopped"
         return f"<Server {where}{state}, {counted(len(self.messages), 'message')}>"
 
 
-def _drained(box: list[Any]) -> list[Any]:
-    # one by one: threads of callbacks go on to put something in
-    return [box.pop(0) for _ in box[:]]
-
-
-@atexit.register
-def _stop_all() -> None:
-    with ExitStack() as stack:  # each, whatever the stop of another one raises
-        for server in list(_running):
-            stack.callback(server.stop)
+def of_daemon(daemon: Daemon) -> Server:
+    """The face of a daemon that exists already."""
+    server = Server.__new__(Server)
+    server._use(daemon)
+    return server

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ from .text import cut_middle, shortened
 
 if TYPE_CHECKING:
     from .faults import Fault
-    from .record import Mask, SessionRecord
-    from .server import Server
+    from .lease import Lease
+    from .record import SessionRecord
 
 MAX_LINES = 60  # of a transcript; a longer one is shortened in the middle
 MAX_WIDTH = 400  # characters of a line, likewise
@@ -23,31 +23,33 @@ MAX_FAULTS = 10  # likewise
 class Seen:
     """A server as a test sees it: live until `keep`, from then on as it was."""
 
-    def __init__(self, name: str, server: Server) -> None:
+    def __init__(self, name: str, lease: Lease) -> None:
+        server = lease.server
         self.name = name
+        self.lease = lease
         self.server = server
         self.messages: Mailbox = server.messages
         self.strays: Mailbox = server.strays
         self.sessions: Sequence[SessionRecord] = server.sessions
-        self._mask: Mask | None = None
+        self._hide: Callable[[str], str] | None = None
         self._where: str | None = None
         self._chance: str | None = None
         self._faults: list[str] | None = None
 
     def keep(self) -> None:
         """The server forgets all this now."""
-        self._where, self._chance = self.where, _seed(self.server)
+        self._where, self._chance = self.where, _seed(self.lease)
         self._faults = self.faults
-        self._mask = self.server._state.mask
+        self._hide = self.lease.hide
         self.messages, self.strays = _copy(self.messages), _copy(self.strays)
         self.sessions = list(self.sessions)
 
     def hide(self, text: str) -> str:
-        return (self._mask or self.server._state.mask).hide(text)
+        return (self._hide or self.lease.hide)(text)
 
     @property
     def started(self) -> bool:
-        return self.server._address is not None
+        return self.lease.started
 
     @property
     def where(self) -> str:
@@ -60,7 +62,7 @@ class Seen:
 
     @property
     def head(self) -> str:
-        chance = _seed(self.server) if self._chance is None else self._chance
+        chance = _seed(self.lease) if self._chance is None else self._chance
         place = f" at {self.where}" if self.started else ", which was not started"
         return f"{self.name}{place}{chance}"
 
@@ -101,9 +103,9 @@ def _server(seen: Seen) -> str:
     return "\n".join(cut_middle(seen.hide(line), MAX_WIDTH) for line in lines)
 
 
-def _seed(server: Server) -> str:
-    chance = any(fault.probability < 1 for fault in server.faults)
-    return f", seed={server._seed!r}" if chance else ""
+def _seed(lease: Lease) -> str:
+    chance = any(fault.probability < 1 for fault in lease.server.faults)
+    return f", seed={lease.seed!r}" if chance else ""
 
 
 def _fault(fault: Fault, hits: int) -> str:

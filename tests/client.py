@@ -11,9 +11,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest_smtpd
+from pytest_smtpd.lease import Lease
 
 LIMIT = 20.0  # seconds: a test that needs so long has failed
 TEXT = "Subject: hi\r\n\r\nhello\r\n"
+
+
+@contextlib.contextmanager
+def leased(**options: Any) -> Iterator[Lease]:
+    """A started server that several tests share."""
+    lease = Lease(pytest_smtpd.Options(**options))
+    with lease.server:
+        yield lease
 
 
 class Client:

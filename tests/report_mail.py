@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 
+from pytest_smtpd.lease import Lease
 from pytest_smtpd.mail.message import Envelope, Message
+from pytest_smtpd.options import Options
 from pytest_smtpd.record import SessionJournal, SessionRecord
 from pytest_smtpd.report.collect import Phases
-from pytest_smtpd.server import Server
 from pytest_smtpd.transcript import Seen
 
 ONE_PIXEL = (
@@ -77,10 +78,10 @@ def seen_server(
     sessions: tuple[SessionRecord, ...] = (),
     strays: tuple[Message, ...] = (),
     name: str = "smtpd",
-    server: Server | None = None,
+    lease: Lease | None = None,
 ) -> Seen:
     """A server with this mail, as a test has seen it."""
-    seen = Seen(name, server or Server())
+    seen = Seen(name, lease or Lease(Options()))
     for message in messages:
         seen.messages._add(message)
     for message in strays:

@@ -13,9 +13,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from client import LIMIT, TEXT, Client, in_thread, threads
+from client import LIMIT, TEXT, Client, in_thread, leased, threads
 from pytest_smtpd import CallbackWarning, Message, Reject, Reply, Server
 from pytest_smtpd.faults import Answer, Drop, Fault, Raw, Throttle
+from pytest_smtpd.lease import Lease
 
 MAIL = "MAIL FROM:<ann@example.com>"
 DENIED = "553 5.7.1 Requested action not taken: mailbox name not allowed"
@@ -714,7 +715,7 @@ def test_what_was_raised_before_a_callback_stops_the_server_is_shown_by_the_next
 
 
 @contextlib.contextmanager
-def asserting(text: str) -> Iterator[tuple[Server, Client, threading.Event]]:
+def asserting(text: str) -> Iterator[tuple[Lease, Client, threading.Event]]:
     """A server whose callback fails when it is told to go on; a client has sent it a message."""
     asked, go_on = threading.Event(), threading.Event()
 
@@ -723,26 +724,26 @@ def asserting(text: str) -> Iterator[tuple[Server, Client, threading.Event]]:
         assert go_on.wait(LIMIT)
         raise AssertionError(text)
 
-    with Server(deliver_mime=check) as server, Client(server) as client:
+    with leased(deliver_mime=check) as lease, Client(lease.server) as client:
         client.ehlo().begin().send(f"{TEXT}.\r\n")
         assert asked.wait(LIMIT)
-        yield server, client, go_on
+        yield lease, client, go_on
 
 
 def test_with_a_server_for_the_run_a_callback_fails_its_own_test() -> None:
-    with asserting("seen in the first test") as (server, _, go_on):
+    with asserting("seen in the first test") as (lease, _, go_on):
         threading.Timer(0.2, go_on.set).start()  # while the test's end waits for it
         with pytest.raises(AssertionError, match="seen in the first test"):
-            server._end_test()
+            lease.end()
 
 
 def test_what_is_raised_for_an_earlier_test_only_warns() -> None:
-    with asserting("seen too late") as (server, client, go_on):
-        server._begin_test(server.config, "the next test")
+    with asserting("seen too late") as (lease, client, go_on):
+        lease.begin(lease.options, "the next test")
         go_on.set()
         assert client.reply().startswith("554 ")
         with pytest.warns(CallbackWarning, match="asked by a client of an earlier test"):
-            server.stop()
+            lease.server.stop()
 
 
 def test_the_end_of_a_test_waits_for_all_that_is_still_to_be_asked() -> None:
@@ -752,14 +753,14 @@ def test_the_end_of_a_test_waits_for_all_that_is_still_to_be_asked() -> None:
         asked.append(address)
         assert not address.startswith("last"), "seen at the end"
 
-    with Server(validate_recipient=check) as server, Client(server) as client:
+    with leased(validate_recipient=check) as lease, Client(lease.server) as client:
         client.ehlo()
         for _ in range(20):
             asked.clear()
             names = [f"RCPT TO:<r{number}@example.com>\r\n" for number in range(5)]
             client.send(f"{MAIL}\r\n{''.join(names)}RCPT TO:<last@example.com>\r\nRSET\r\n")
             with pytest.raises(AssertionError, match="seen at the end"):
-                server._end_test()
+                lease.end()
             assert len(asked) == 6
             for _ in range(8):
                 client.reply()
@@ -772,14 +773,14 @@ def test_a_stuck_callback_is_waited_for_once() -> None:
         asked.set()
         go_on.wait(LIMIT)
 
-    with Server(validate_sender=stuck) as server, Client(server) as client:
+    with leased(validate_sender=stuck) as lease, Client(lease.server) as client:
         client.ehlo().send(f"{MAIL}\r\n")
         assert asked.wait(LIMIT)
-        server._end_test()
+        lease.end()
         started = time.monotonic()
         for _ in range(10):  # each would take the time of a stop
-            server._begin_test(server.config, "another test")
-            server._end_test()
+            lease.begin(lease.options, "another test")
+            lease.end()
         assert time.monotonic() - started < 10
         go_on.set()
 
@@ -792,11 +793,11 @@ def test_one_that_was_stuck_is_waited_for_when_its_client_asks_again() -> None:
         assert go_on.wait(LIMIT)
         assert address != "bob@example.com", "seen in the second test"
 
-    with Server(validate_sender=check) as server, Client(server) as client:
+    with leased(validate_sender=check) as lease, Client(lease.server) as client:
         client.ehlo().send(f"{MAIL}\r\n")
         assert asked.acquire(timeout=LIMIT)
-        server._end_test()
-        server._begin_test(server.config, "the second test")
+        lease.end()
+        lease.begin(lease.options, "the second test")
         go_on.set()
         assert client.reply().startswith("250 ")
         client.say("RSET")
@@ -805,7 +806,7 @@ def test_one_that_was_stuck_is_waited_for_when_its_client_asks_again() -> None:
         assert asked.acquire(timeout=LIMIT)
         threading.Timer(0.2, go_on.set).start()  # while the test's end waits for it
         with pytest.raises(AssertionError, match="seen in the second test"):
-            server._end_test()
+            lease.end()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ django.setup()
 from django.core import mail
 from django.test.utils import override_settings, setup_test_environment
 from pytest_smtpd import Server
-from pytest_smtpd.frameworks.django_settings import pointed_at
+from pytest_smtpd.plugin.django import pointed_at
 
 NEW = hasattr(mail, "mailers")
 
@@ -220,7 +220,7 @@ def test_without_settings_django_says_so() -> None:
             """
             from django.core.exceptions import ImproperlyConfigured
             from pytest_smtpd import Server
-            from pytest_smtpd.frameworks.django_settings import pointed_at
+            from pytest_smtpd.plugin.django import pointed_at
             with Server() as server:
                 try:
                     pointed_at(server).__enter__()
@@ -235,7 +235,7 @@ def test_without_settings_django_says_so() -> None:
 
 
 def test_django_is_imported_only_when_asked_for() -> None:
-    code = "import sys, pytest_smtpd.frameworks.django_settings; print('django' in sys.modules)"
+    code = "import sys, pytest_smtpd.plugin.django; print('django' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pytest_smtpd import Server
-from pytest_smtpd.environment import exported, parse
+from pytest_smtpd.plugin.environment import exported, parse
 
 LINES = parse(
     ["X_HOST={host}", "X_PORT={port}", "X_URL={url}", "X_CA={ca_file}", "X_BOTH={host}:{port}"]

@@ -14,7 +14,7 @@ from textwrap import dedent
 
 import pytest
 
-from pytest_smtpd import guard
+from pytest_smtpd.plugin import guard
 
 ADVICE = (
     "a test may connect to this port on the loopback interface only: "
@@ -85,7 +85,7 @@ def python(program: str) -> None:
     """Runs it in a process of its own: an audit hook cannot be taken away again."""
     start = """
         import asyncio, socket, threading
-        from pytest_smtpd.guard import BlockedConnection, in_force, note, take
+        from pytest_smtpd.plugin.guard import BlockedConnection, in_force, note, take
     """
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", dedent(start) + dedent(program)],
@@ -467,7 +467,7 @@ def test_the_loopback_stays_open(run: Run) -> None:
     run(
         """
         def test_it(smtpd, monkeypatch):
-            from pytest_smtpd import guard
+            from pytest_smtpd.plugin import guard
             monkeypatch.setattr(guard, "PORTS", guard.PORTS | {smtpd.port})
             with smtplib.SMTP("localhost", smtpd.port) as client:
                 client.sendmail("a@example.com", ["b@example.com"], "Subject: hello\\n\\n")
@@ -494,7 +494,7 @@ def test_off_it_is_not_even_loaded(run: Run) -> None:
         import sys
 
         def test_it():
-            assert "pytest_smtpd.guard" not in sys.modules
+            assert "pytest_smtpd.plugin.guard" not in sys.modules
         """,
         ini="",
     ).assert_outcomes(passed=1)

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from pytest_smtpd import Server
+from client import leased
+from pytest_smtpd import Options
+from pytest_smtpd.lease import Lease
 from pytest_smtpd.report import collect, render
 from pytest_smtpd.report.collect import Phases, ReportError
 from pytest_smtpd.transcript import Seen
@@ -163,10 +165,10 @@ def test_a_server_that_many_tests_share_shows_each_what_is_new(folder: Path) -> 
 
 
 def test_the_address_of_a_server_is_shown(folder: Path) -> None:
-    with Server() as server:
-        test = collect.write_test(folder, NODE, came_to("passed"), [Seen("smtpd", server)])
+    with leased() as lease:
+        test = collect.write_test(folder, NODE, came_to("passed"), [Seen("smtpd", lease)])
     render.build(folder)
-    assert server.url in Text(page_of(test)).text
+    assert lease.server.url in Text(page_of(test)).text
 
 
 def test_passwords_are_masked(folder: Path) -> None:
@@ -174,7 +176,7 @@ def test_passwords_are_masked(folder: Path) -> None:
         folder,
         NODE,
         came_to("failed", "login('u', 'hunter2')"),
-        [seen_server(server=Server(users={"u": "hunter2"}))],
+        [seen_server(lease=Lease(Options(users={"u": "hunter2"})))],
     )
     render.build(folder)
     assert "login('u', '***')" in Text(page_of(test)).text

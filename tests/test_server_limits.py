@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import freezegun
 import pytest
 
-from client import LIMIT, TEXT, Client, in_thread
+from client import LIMIT, TEXT, Client, in_thread, leased
 from pytest_smtpd import Message, Server
 from pytest_smtpd.faults import Answer, Delay, Hold
 from pytest_smtpd.policy.judge import Judge
@@ -275,26 +275,26 @@ def test_what_was_sent_in_an_earlier_test_is_a_stray_however_late_it_is_carried_
             entered.set()
             go_on.wait(LIMIT)
 
-    with Server(validate_sender=validate) as server, Client(server) as client:
+    with leased(validate_sender=validate) as lease, Client(lease.server) as client:
         client.ehlo()
         client.send(
             "MAIL FROM:<slow@example.com>\r\nRSET\r\n"
             "MAIL FROM:<ann@example.com>\r\nRCPT TO:<bob@example.net>\r\n"
         )
         assert entered.wait(LIMIT)  # all that was sent is there: it came at once
-        record = server.sessions[0]
-        server._end_test()
-        server._begin_test(server.config, "the next test")
+        record = lease.server.sessions[0]
+        lease.end()
+        lease.begin(lease.options, "the next test")
         client.send("DATA\r\n")
         go_on.set()
         assert [client.reply()[:3] for _ in range(5)] == ["250", "250", "250", "250", "354"]
         assert client.say(TEXT + ".").startswith("250")
-        assert not server.messages
-        assert [message.sender for message in server.strays] == ["ann@example.com"]
+        assert not lease.server.messages
+        assert [message.sender for message in lease.server.strays] == ["ann@example.com"]
         assert client.say("NOOP").startswith("250")
         assert record.wait_closed(LIMIT)
-        assert len(server.sessions) == 1
-        assert server.sessions[0] is not record
+        assert len(lease.server.sessions) == 1
+        assert lease.server.sessions[0] is not record
 
 
 # ---- silence

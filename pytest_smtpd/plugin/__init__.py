@@ -14,7 +14,7 @@ import pytest
 from .. import clock  # while time is real
 from ..options import OPTIONS
 from .fixtures import *  # those of installed frameworks too
-from .fixtures import asked, seen_servers, session_server, uses
+from .keys import requested, seen_servers, session_lease, uses
 from .settings import (
     base_options,
     environment_lines,
@@ -70,18 +70,18 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_runtest_teardown(item: pytest.Item) -> Any:
     # Last of all: where warnings are errors, it is an error of this test and of no other
     __tracebackhide__ = True
-    server = item.config.stash.get(session_server, None)
+    lease = item.config.stash.get(session_lease, None)
     try:
         result = yield
     except BaseException as error:
-        if server is not None:
+        if lease is not None:
             from .reporting import blame_too
 
-            blame_too(server, error)
+            blame_too(lease, error)
         raise
-    if server is not None:  # also where the test does not name it: it may have used it all the same
-        server._show_raised()
-    in_vain = not uses(item, "smtpd") and asked not in item.stash
+    if lease is not None:  # also where the test does not name it: it may have used it all the same
+        lease.raise_caught()
+    in_vain = not uses(item, "smtpd") and requested not in item.stash
     if in_vain and any(mark.name == "smtpd" for mark in item.own_markers):
         item.warn(
             pytest.PytestWarning(
@@ -95,7 +95,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Any:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = yield
-    if seen_servers in item.stash or session_server in item.config.stash or saves_mail(item.config):
+    if seen_servers in item.stash or session_lease in item.config.stash or saves_mail(item.config):
         from .reporting import complete
 
         complete(item, report)

@@ -1,7 +1,4 @@
-"""The fixtures, and which of them a test uses.
-
-What they do stands in `lending`, which the first one imports, with the server.
-"""
+"""The fixtures. The first one that is used imports `lending`, and with it the server."""
 
 from __future__ import annotations
 
@@ -13,17 +10,8 @@ import pytest
 
 if TYPE_CHECKING:
     from ..server import Server
-    from ..transcript import Seen
 
 __all__ = ["smtpd", "smtpd_factory", "smtpd_options", "smtpd_session"]
-
-asked = pytest.StashKey[bool]()  # the test has asked for `smtpd`, if only while it ran
-seen_servers = pytest.StashKey[list["Seen"]]()  # the servers of a test
-session_server = pytest.StashKey["Server"]()
-
-
-def uses(item: pytest.Item, fixture: str) -> bool:
-    return fixture in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")

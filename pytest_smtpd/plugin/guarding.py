@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .markers import fail
+from .asked import fail
 
 
 class Guard:
@@ -14,14 +14,14 @@ class Guard:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Any:
-        from ..guard import in_force
+        from .guard import in_force
 
         with in_force():
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self) -> Any:
-        from ..guard import note, take
+        from .guard import note, take
 
         try:
             result = yield

@@ -1,4 +1,4 @@
-"""What the fixtures do: servers are started as a test wants them, lent to it, and taken back."""
+"""What the fixtures do: collect what was asked, lend a server for it, judge, take it back."""
 
 from __future__ import annotations
 
@@ -9,50 +9,131 @@ from typing import Any
 
 import pytest
 
-from ..options import Options, merge
+from ..lease import Lease
+from ..options import merge
 from ..server import Server
-from .fixtures import asked, session_server, uses
-from .markers import (
-    checked_markers,
-    checked_options,
-    fail,
-    fail_at_marker,
-    marker_options,
-    place,
-)
-from .reporting import judge, remember
+from .asked import Asked, fail
+from .keys import requested, session_lease, uses
+from .reporting import remember
 from .settings import base_options, environment_lines, port_of_several, scope
+from .strict import judge
 
 
-def for_test(request: pytest.FixtureRequest, given_options: object) -> Iterator[Server]:
-    """For `smtpd`: a server of the test's own, or the session's as it wants it."""
+def for_test(request: pytest.FixtureRequest, given: object) -> Iterator[Server]:
+    """For `smtpd`: a server for this test alone, or the session's with the options of this test."""
     __tracebackhide__ = True
-    config = request.config
-    request.node.stash[asked] = True
-    options = _visible_options(request, given_options)
-    given = marker_options(request.node)
-    options = checked_markers(request.node, given, options)
-    _check_pairs(request.node, options)
+    item, config = request.node, request.config
+    item.stash[requested] = True
+    asked = _asked(request, given)
+    asked.add_markers()
+    with asked.blamed():
+        asked.options.check_pairs()
     if scope(config) == "session":
-        for name in ("host", "port", "unix_socket"):
-            if name in given:
-                _refuse_address(request.node, name, given[name])
-        yield from _borrowed(request, options)
+        request.getfixturevalue("smtpd_session")
+        yield from _lent(asked, config.stash[session_lease])
         return
-    server = _start(request.node, options, "smtpd")
+    lease = _leased(asked, item.nodeid)
+    remember(item, "smtpd", lease)
+    with asked.blamed():
+        lease.start()
     try:
-        with _exported(config, server):
-            yield server
+        with _exported(config, lease.server):
+            yield lease.server
     finally:
-        server.stop()
-    judge(server)
+        lease.server.stop()
+    judge(lease.server)
 
 
-def _visible_options(request: pytest.FixtureRequest, given: object) -> Options:
-    """What the override of `smtpd_options` says that a test sees."""
-    fixture = request._get_active_fixturedef("smtpd_options").func
-    base = request.config.stash[base_options]
-    return checked_options(request._pyfuncitem, given, base, fixture)
+def _lent(asked: Asked, lease: Lease) -> Iterator[Server]:
+    """The session's server for one test; afterwards it is as it was."""
+    item = asked.item
+    for name in ("host", "port", "unix_socket"):
+        value = getattr(asked.options, name)
+        if name in asked.marked or value != getattr(lease.options, name):
+            asked.fail(
+                f"smtpd option {name!r}: {asked.marked.get(name, value)!r} is not allowed with "
+                "smtpd_scope = session: the server keeps its address for the whole run; "
+                "smtpd_factory makes one with another"
+            )
+    seen = remember(item, "smtpd", lease)
+    try:
+        with asked.blamed():
+            lease.begin(asked.options, item.nodeid)
+        with _exported(item.config, lease.server):
+            yield lease.server
+    finally:
+        try:
+            lease.end()
+            judge(lease.server)
+        finally:
+            seen.keep()
+            lease.restore()
+
+
+def for_run(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """For `smtpd_session`."""
+    asked = Asked(request._pyfuncitem, request.config.stash[base_options])
+    found = _root_options(request, asked)
+    asked.add_fixture(found.execute(request), found.func)
+    with asked.blamed():
+        asked.options.check_pairs()
+    lease = _leased(asked)
+    with asked.blamed():
+        lease.start()
+    try:
+        with _exported(request.config, lease.server):
+            request.config.stash[session_lease] = lease
+            yield lease.server
+    finally:
+        lease.server.stop()
+
+
+def as_many_as_wanted(
+    request: pytest.FixtureRequest, given: object
+) -> Iterator[Callable[..., Server]]:
+    """For `smtpd_factory`."""
+    asked = _asked(request, given)
+    base = asked.options
+    made: list[Server] = []
+
+    def make(**options: Any) -> Server:
+        __tracebackhide__ = True
+        asked.options = merge(options, base)
+        lease = _leased(asked, request.node.nodeid)
+        made.append(lease.start())
+        stack.callback(lease.server.stop)
+        remember(request.node, "smtpd_factory", lease)
+        return lease.server
+
+    with ExitStack() as stack:  # each is stopped, whatever the stop of another one raises
+        yield make
+    judge(*made)
+
+
+def to_django(server: Server) -> Iterator[Server]:
+    """For `smtpd_django`."""
+    from .django import pointed_at
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(pointed_at(server))
+        except ValueError as error:
+            fail(f"smtpd_django: {error}")
+        yield server
+
+
+def _asked(request: pytest.FixtureRequest, given: object) -> Asked:
+    """The options of the run, and those of the `smtpd_options` that is visible to the test."""
+    asked = Asked(request._pyfuncitem, request.config.stash[base_options])
+    asked.add_fixture(given, request._get_active_fixturedef("smtpd_options").func)
+    return asked
+
+
+def _leased(asked: Asked, test: str = "") -> Lease:
+    __tracebackhide__ = True
+    if asked.options.port and hasattr(asked.item.config, "workerinput"):
+        asked.fail(port_of_several(asked.options.port))
+    return Lease(asked.options, test)
 
 
 def _exported(config: pytest.Config, server: Server) -> AbstractContextManager[None]:
@@ -60,96 +141,30 @@ def _exported(config: pytest.Config, server: Server) -> AbstractContextManager[N
     lines = config.stash[environment_lines]
     if not lines:
         return nullcontext()
-    from ..environment import exported
+    from .environment import exported
 
     return exported(lines, server)
 
 
-def _borrowed(request: pytest.FixtureRequest, options: Options) -> Iterator[Server]:
-    """The session's server for one test, and afterwards as it was."""
-    server: Server = request.getfixturevalue("smtpd_session")
-    usual, address = server.config, server.address
-    for name in ("host", "port", "unix_socket"):
-        if getattr(options, name) != getattr(usual, name):
-            _refuse_address(request.node, name, getattr(options, name))
-    seen = remember(request.node, "smtpd", server)
-    try:
-        try:
-            server._begin_test(options, request.node.nodeid)
-        except (ValueError, RuntimeError, OSError) as error:
-            fail_at_marker(request.node, str(error))
-        with _exported(request.config, server):
-            yield server
-    finally:
-        try:
-            server._end_test()
-            judge(server)
-        finally:
-            seen.keep()
-            server._begin_test(usual, "", address)
+# ---- which smtpd_options counts for the run
 
 
-def _refuse_address(item: pytest.Item, name: str, value: object) -> None:
-    fail_at_marker(
-        item,
-        f"smtpd option {name!r}: {value!r} is not allowed with smtpd_scope = session: the server "
-        "keeps its address for the whole run; smtpd_factory makes one with another",
-    )
-
-
-def for_run(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """For `smtpd_session`."""
-    item = request._pyfuncitem
-    options = request.config.stash[base_options]
-    found = _root_options(request)
-    options = checked_options(item, found.execute(request), options, found.func)
-    _check_pairs(item, options)
-    server = _started(item, _server(options, item))
-    try:
-        with _exported(request.config, server):
-            request.config.stash[session_server] = server
-            yield server
-    finally:
-        server.stop()
-
-
-def as_many_as_wanted(
-    request: pytest.FixtureRequest, given_options: object
-) -> Iterator[Callable[..., Server]]:
-    """For `smtpd_factory`."""
-    base = _visible_options(request, given_options)
-    made: list[Server] = []
-
-    def make(**options: Any) -> Server:
-        __tracebackhide__ = True
-        server = _server(merge(options, base), request.node)
-        server._use_seed(request.node.nodeid)
-        made.append(server.start())
-        stack.callback(server.stop)
-        remember(request.node, "smtpd_factory", server)
-        return server
-
-    with ExitStack() as stack:  # each is stopped, whatever the stop of another one raises
-        yield make
-    judge(*made)
-
-
-def _root_options(request: pytest.FixtureRequest) -> Any:
-    """The fixture `smtpd_options` that counts for the run; it has to live as long."""
+def _root_options(request: pytest.FixtureRequest, asked: Asked) -> Any:
+    """The fixture `smtpd_options` for `smtpd_session`, which has to live as long."""
     found = _root_definition(request)
     if found.scope != "session":
-        fail(
+        asked.fail(
             f"smtpd_options has the scope {found.scope!r}: smtpd_session, which lives for the "
-            'whole run, wants @pytest.fixture(scope="session")\n'
-            + place(request._pyfuncitem, found.func)
+            'whole run, wants @pytest.fixture(scope="session")',
+            found.func,
         )
     return found
 
 
 def _root_definition(request: pytest.FixtureRequest) -> Any:
-    """The outermost of a conftest that all see who ask for the server; else that of a plugin.
+    """The outermost one in a conftest.py that is visible to every test that uses the server.
 
-    So it does not matter which of them is the first.
+    Without such a conftest.py, that of a plugin. So the order of the tests does not matter.
     """
     names = ["smtpd_session", *(["smtpd"] if scope(request.config) == "session" else [])]
     items = [each for each in request.session.items if any(uses(each, name) for name in names)]
@@ -164,53 +179,11 @@ def _folder(item: pytest.Item) -> Any:
 
 
 def _visible_from(folder: Any, request: pytest.FixtureRequest) -> list[Any]:
-    # before pytest 8.1 a node is asked for by its id
-    asked_by = folder if pytest.version_tuple >= (8, 1) else folder.nodeid
-    return list(request._fixturemanager.getfixturedefs("smtpd_options", asked_by) or ())
+    # before pytest 8.1 a node is named by its id
+    node = folder if pytest.version_tuple >= (8, 1) else folder.nodeid
+    return list(request._fixturemanager.getfixturedefs("smtpd_options", node) or ())
 
 
 def _is_of_conftest(definition: Any) -> bool:
-    # One of the root folder counts from where a plugin's does
+    # One in the root folder has the same base id as one of a plugin
     return bool(definition.baseid) or definition.func.__code__.co_filename.endswith("conftest.py")
-
-
-def _server(options: Options, item: pytest.Item) -> Server:
-    __tracebackhide__ = True
-    if options.port and hasattr(item.config, "workerinput"):
-        fail_at_marker(item, port_of_several(options.port))
-    return Server._with(options)
-
-
-def _check_pairs(item: pytest.Item, options: Options) -> None:
-    try:
-        options.check_pairs()
-    except ValueError as error:
-        fail_at_marker(item, str(error))
-
-
-def _start(item: pytest.Item, options: Options, name: str) -> Server:
-    server = _server(options, item)
-    server._use_seed(item.nodeid)
-    remember(item, name, server)
-    return _started(item, server)
-
-
-def _started(item: pytest.Item, server: Server) -> Server:
-    try:
-        return server.start()
-    except OSError as error:  # a bad address
-        fail_at_marker(item, error.strerror or str(error))
-    except (RuntimeError, ValueError) as error:  # no trustme, a bad file
-        fail_at_marker(item, str(error))
-
-
-def to_django(server: Server) -> Iterator[Server]:
-    """For `smtpd_django`."""
-    from ..frameworks.django_settings import pointed_at
-
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(pointed_at(server))
-        except ValueError as error:
-            fail(f"smtpd_django: {error}")
-        yield server

@@ -1,4 +1,4 @@
-"""What a test leaves behind: the verdict of `strict`, the section in its report, its mail."""
+"""What a test leaves behind: the section in its report, and its mail in files."""
 
 from __future__ import annotations
 
@@ -7,80 +7,51 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .fixtures import seen_servers, session_server, uses
-from .markers import fail
+from .keys import seen_servers, session_lease, uses
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..lease import Lease
     from ..transcript import Seen
 
 _phases = pytest.StashKey[Any]()  # of a test so far: report.collect.Phases
 _unwritten = pytest.StashKey[str]()  # why there is no report
 
 
-def remember(node: pytest.Item, name: str, server: Server) -> Seen:
+def remember(item: pytest.Item, name: str, lease: Lease) -> Seen:
+    """Notes a server of the test, by the name of its fixture."""
     from ..transcript import Seen
 
-    for other in seen_by(node):
-        if other.server is not server:
-            other.server._beside(server)
-            server._beside(other.server)
-    seen = Seen(name, server)
-    node.stash.setdefault(seen_servers, []).append(seen)
+    for other in seen_by(item):
+        if other.lease is not lease:
+            other.lease.mind(lease)
+            lease.mind(other.lease)
+    seen = Seen(name, lease)
+    item.stash.setdefault(seen_servers, []).append(seen)
     return seen
 
 
 def seen_by(item: pytest.Item) -> list[Seen]:
-    """The servers of a test so far, the session's among them where the test asks for it."""
+    """The servers of a test so far, `smtpd_session` among them where the test uses it."""
     seen = item.stash.get(seen_servers, [])
-    server = item.config.stash.get(session_server, None)
-    if server is None or not uses(item, "smtpd_session"):
+    lease = item.config.stash.get(session_lease, None)
+    if lease is None or not uses(item, "smtpd_session"):
         return seen
-    if any(each.server is server for each in seen):
+    if any(each.lease is lease for each in seen):
         return seen
     from ..transcript import Seen
 
-    return [*seen, Seen("smtpd_session", server)]
+    return [*seen, Seen("smtpd_session", lease)]
 
 
-def judge(*servers: Server) -> None:
-    """The option `strict`: what clients and their mail did wrong is an error of the teardown."""
-    found = [finding for server in servers for finding in _objections(server)]
-    if found:
-        lines = [f"smtpd strict: {len(found)} found", *(f"  {finding}" for finding in found)]
-        fail("\n".join([*lines, "to let some pass, name their codes in ignore=[...]"]))
-
-
-def blame_too(server: Server, error: BaseException) -> None:
-    """What callbacks raised is of the test that ends, also where its teardown has failed."""
+def blame_too(lease: Lease, error: BaseException) -> None:
+    """Attributes callback errors to the test that is ending, whose teardown has failed as well."""
     __tracebackhide__ = True
     if isinstance(error, KeyboardInterrupt | SystemExit | pytest.exit.Exception):
         return  # there is no next test
     try:
-        server._show_raised()
+        lease.raise_caught()
     except BaseException as raised:
         raise BaseExceptionGroup("errors during test teardown", [error, raised]) from None
-
-
-def _objections(server: Server) -> list[str]:
-    """What the option `strict` objects to, a line each."""
-    strict, ignore = server.config.strict, server.config.ignore
-    found = []
-    if strict in (True, "violations"):
-        found += [
-            f"violation {violation}"
-            for session in list(server.sessions)
-            for violation in session.violations
-            if violation.code not in ignore
-        ]
-    if strict in (True, "problems"):
-        found += [
-            f"problem {problem} in {message!r}"
-            for message in server.messages
-            for problem in message.problems()
-            if problem.code not in ignore
-        ]
-    return found
 
 
 def complete(item: pytest.Item, report: pytest.TestReport) -> None:
@@ -94,7 +65,7 @@ def complete(item: pytest.Item, report: pytest.TestReport) -> None:
     if report.when == "teardown" and seen:
         _write_mail(item, report, seen)
         for each in seen:
-            each.server._others.clear()
+            each.lease.forget_others()
         item.stash[seen_servers] = []
 
 

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from .fixtures import uses
+from .keys import uses
 
 
 def refuse_rivals(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from ..options import OPTIONS, Options, merge, read
 
 if TYPE_CHECKING:
-    from ..environment import Line
+    from .environment import Line
 
 base_options = pytest.StashKey[Options]()  # of a run: defaults, ini, command line
 environment_lines = pytest.StashKey[tuple["Line", ...]]()  # of ini smtpd_env
@@ -102,7 +102,7 @@ def read_environment(config: pytest.Config) -> tuple[Line, ...]:
     lines = _in_ini(config, "smtpd_env", several=True)
     if not lines:
         return ()
-    from ..environment import parse
+    from .environment import parse
 
     try:
         return parse(lines)

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from string import Formatter
 from typing import TYPE_CHECKING, NamedTuple
 
-from .patterns import nearest
+from ..patterns import nearest
 
 if TYPE_CHECKING:
-    from .server import Server
+    from ..server import Server
 
 PLACEHOLDERS = ("host", "port", "url", "ca_file", "username", "password")
 

@@ -1,1 +1,0 @@
-"""The mail settings of web frameworks, pointed at a server for the time of a test."""
