@@ -132,7 +132,8 @@ def test_a_run_without_the_fixture_loads_no_server(
             heavy = {"asyncio", "ssl", "email_validator", "trustme", "jinja2"}
             assert not heavy & set(sys.modules)
             ours = {name for name in sys.modules if name.startswith("pytest_smtpd.plugin.")}
-            assert ours == {"pytest_smtpd.plugin.fixtures", "pytest_smtpd.plugin.settings"}
+            names = {"fixtures", "keys", "settings"}
+            assert ours == {f"pytest_smtpd.plugin.{name}" for name in names}
             assert "pytest_smtpd.server" not in sys.modules
         """
     )

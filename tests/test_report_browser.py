@@ -139,7 +139,7 @@ class Watch:
 
     def assert_quiet(self) -> None:
         """Nothing has happened, and nothing has been asked for before a last request of ours."""
-        frames = [frame.url for frame in self.page.frames]
+        frames = [frame.url for frame in self.page.frames if frame.url]  # "": nothing loaded yet
         assert [url for url in frames if not url.startswith(("file:", "about:"))] == []
         self._last.set_content(f"<img src='{self._listener.url}/the-end'>", wait_until="commit")
         self._listener.wait_for("/the-end")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import takewhile
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -18,6 +18,8 @@ from .reporting import remember
 from .settings import base_options, environment_lines, port_of_several, scope
 from .strict import judge
 
+_ADDRESS = ("host", "port", "unix_socket")
+
 
 def for_test(request: pytest.FixtureRequest, given: object) -> Iterator[Server]:
     """For `smtpd`: a server for this test alone, or the session's with the options of this test."""
@@ -29,8 +31,7 @@ def for_test(request: pytest.FixtureRequest, given: object) -> Iterator[Server]:
     with asked.blamed():
         asked.options.check_pairs()
     if scope(config) == "session":
-        request.getfixturevalue("smtpd_session")
-        yield from _lent(asked, config.stash[session_lease])
+        yield from _lent(request, asked)
         return
     lease = _leased(asked, item.nodeid)
     remember(item, "smtpd", lease)
@@ -44,17 +45,17 @@ def for_test(request: pytest.FixtureRequest, given: object) -> Iterator[Server]:
     judge(lease.server)
 
 
-def _lent(asked: Asked, lease: Lease) -> Iterator[Server]:
+def _lent(request: pytest.FixtureRequest, asked: Asked) -> Iterator[Server]:
     """The session's server for one test; afterwards it is as it was."""
     item = asked.item
-    for name in ("host", "port", "unix_socket"):
-        value = getattr(asked.options, name)
-        if name in asked.marked or value != getattr(lease.options, name):
-            asked.fail(
-                f"smtpd option {name!r}: {asked.marked.get(name, value)!r} is not allowed with "
-                "smtpd_scope = session: the server keeps its address for the whole run; "
-                "smtpd_factory makes one with another"
-            )
+    for name in _ADDRESS:
+        if name in asked.marked:
+            _refuse_address(asked, name, asked.marked[name])
+    request.getfixturevalue("smtpd_session")
+    lease = item.config.stash[session_lease]
+    for name in _ADDRESS:
+        if (value := getattr(asked.options, name)) != getattr(lease.options, name):
+            _refuse_address(asked, name, value)
     seen = remember(item, "smtpd", lease)
     try:
         with asked.blamed():
@@ -68,6 +69,13 @@ def _lent(asked: Asked, lease: Lease) -> Iterator[Server]:
         finally:
             seen.keep()
             lease.restore()
+
+
+def _refuse_address(asked: Asked, name: str, value: object) -> NoReturn:
+    asked.fail(
+        f"smtpd option {name!r}: {value!r} is not allowed with smtpd_scope = session: the server "
+        "keeps its address for the whole run; smtpd_factory makes one with another"
+    )
 
 
 def for_run(request: pytest.FixtureRequest) -> Iterator[Server]:
