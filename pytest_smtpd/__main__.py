@@ -235,7 +235,7 @@ class _Run:
     def until(self, interrupt: _Interrupt) -> None:
         """Serves; ends the program with an error if it cannot even listen."""
         server = self._server
-        with server.messages._store.listening(interrupt.wake):
+        with server._state.mail.listening(interrupt.wake):
             try:
                 server.start()
             except (OSError, RuntimeError, ValueError) as error:
@@ -261,7 +261,7 @@ class _Run:
 
     def _take(self) -> None:
         # Removed, for a server that runs for weeks must not keep all it ever got
-        for message in self._server.messages._remove_all():
+        for message in self._server.messages.take():
             self._messages += 1
             self._take_message(message)
         sessions = self._server.sessions

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .clock import monotonic
 from .faults import Fault
-from .mail.mailbox import Mailbox
+from .mailbox.mailbox import Mailbox
 from .option_names import ELSEWHERE, how_to_set
 from .options import OPTIONS, Options, merge
 from .record import SessionRecord
@@ -359,7 +359,7 @@ class Server:
             if refusal is not None:
                 hints.append(f"refused: {refusal}")
         for other, before in self._others:
-            _, messages = other.messages._store.since(before)
+            messages = other._state.mail.since(before)
             if messages:
                 hints.append(
                     f"{counted(len(messages), 'message')} at the other server, {other.url}"
@@ -373,7 +373,7 @@ class Server:
 
     def _beside(self, other: Server) -> None:
         """Mail that comes to the other one from now on may have been meant for this one."""
-        self._others.append((other, other.messages._store.end()))
+        self._others.append((other, other._state.mail.end()))
 
     # ---- how it behaves
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from .mail.mailbox import Mailbox
+from .mailbox.mailbox import Mailbox
+from .mailbox.store import Store
 from .text import cut_middle, shortened
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Seen:
         self._where, self._chance = self.where, _seed(self.server)
         self._faults = self.faults
         self._mask = self.server._state.mask
-        self.messages, self.strays = _copy(self.messages), _copy(self.strays)
+        self.messages, self.strays = _copy(self.messages, "messages"), _copy(self.strays, "strays")
         self.sessions = list(self.sessions)
 
     def hide(self, text: str) -> str:
@@ -72,11 +73,8 @@ class Seen:
         return [_fault(each, self.server.hits(each)) for each in self.server.faults]
 
 
-def _copy(box: Mailbox) -> Mailbox:
-    copy = Mailbox(box._name)
-    for message in box:
-        copy._add(message)
-    return copy
+def _copy(box: Mailbox, name: str) -> Mailbox:
+    return Mailbox(Store(box), name)
 
 
 def section(servers: Sequence[Seen]) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 
+from make_mail import StoredMailbox
 from pytest_smtpd.mail.message import Envelope, Message
 from pytest_smtpd.record import SessionJournal, SessionRecord
 from pytest_smtpd.report.collect import Phases
@@ -81,10 +82,11 @@ def seen_server(
 ) -> Seen:
     """A server with this mail, as a test has seen it."""
     seen = Seen(name, server or Server())
+    seen.messages, seen.strays = StoredMailbox(), StoredMailbox("strays")
     for message in messages:
-        seen.messages._add(message)
+        seen.messages.store.add(message)
     for message in strays:
-        seen.strays._add(message)
+        seen.strays.store.add(message)
     seen.sessions = list(sessions)
     return seen
 

@@ -151,7 +151,7 @@ def test_a_server_that_many_tests_share_shows_each_what_is_new(folder: Path) -> 
     ended.ends(by="quit")
     shared = seen_server(stored(written(subject="First")), sessions=(ended, open_one))
     first = collect.write_test(folder, NODE, came_to("passed"), [shared])
-    shared.messages._add(stored(written(subject="Second")))
+    shared.messages.store.add(stored(written(subject="Second")))
     second = collect.write_test(folder, f"{NODE}_2", came_to("passed"), [shared])
     render.build(folder)
     assert "First" in Text(page_of(first)).text

@@ -1,87 +1,29 @@
-"""Waiting for messages: a store that wakes its listeners, a watch that stops a thread or a task.
+"""Waiting for messages: a watch stops a thread or a task until enough messages match.
 
-Rule: nobody polls, a watch looks at each message once, in the waiter's thread and outside the lock,
-and time is the real one, also where a test has frozen it.
+Rule: nothing polls. A watch looks at each message once, in the waiting thread and outside the lock.
+Timeouts are in real time, also where a test has frozen it.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..clock import monotonic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from .message import Message
+    from ..mail.message import Message
+    from .store import Store
 
-__all__ = ["Store", "Watch"]
-
-
-class Store:
-    """Messages in the order they came, and who wants to know of new ones.
-
-    Each message has a number that no later one gets: `start` is that of `messages[0]`, and grows by
-    what is removed. `messages` may be read without the lock, as one operation on a list is atomic.
-    """
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.start = 0
-        self._lock = threading.Lock()
-        # Replaced, never changed: add() may go over it outside the lock.
-        self._listeners: tuple[Callable[[], None], ...] = ()
-
-    def add(self, message: Message) -> None:
-        with self._lock:
-            self.messages.append(message)
-            listeners = self._listeners
-        for listener in listeners:
-            listener()
-
-    def clear(self) -> list[Message]:
-        """Remove all messages and return them."""
-        with self._lock:
-            removed = self.messages
-            self.messages = []
-            self.start += len(removed)
-        return removed
-
-    def end(self) -> int:
-        """The number that the next message will get."""
-        with self._lock:
-            return self.start + len(self.messages)
-
-    def since(self, number: int) -> tuple[int, list[Message]]:
-        """`start`, and the messages that are there from this number on."""
-        with self._lock:
-            return self.start, self.messages[max(0, number - self.start) :]
-
-    def until(self, number: int) -> tuple[int, list[Message]]:
-        """`start`, and the messages that are there before this number."""
-        with self._lock:
-            return self.start, self.messages[: max(0, number - self.start)]
-
-    @contextmanager
-    def listening(self, listener: Callable[[], None]) -> Iterator[None]:
-        """Call `listener`, from the thread that adds, after each message that comes."""
-        with self._lock:
-            self._listeners += (listener,)
-        try:
-            yield
-        finally:
-            with self._lock:
-                # A new bound method is made at each access, so == and not `is`.
-                kept = list(self._listeners)
-                kept.remove(listener)
-                self._listeners = tuple(kept)
+__all__ = ["Watch"]
 
 
 class Watch:
-    """Collects the matches from message number `since` on; what is cleared no longer counts."""
+    """Collects the matches from message number `since` on, without the removed ones."""
 
     def __init__(
         self, store: Store, matches: Callable[[Message], bool], count: int, since: int = 0
@@ -90,27 +32,27 @@ class Watch:
         self._store = store
         self._matches = matches
         self._count = count
-        self._next = since
-        self._start = 0
+        self._since = self._next = since
+        self._messages = store.messages
 
     def look(self) -> bool:
-        """Look at what is new; whether there are enough now."""
+        """Look at the new messages. True if enough match now."""
         __tracebackhide__ = True
-        start, new = self._store.since(self._next)
-        if start != self._start:
-            self._start = start
-            self.matched = []
-        self._next = max(self._next, start) + len(new)
+        messages, new, self._next = self._store.news(self._next)
+        if messages is not self._messages:  # some were removed
+            self._messages = messages
+            left = set(messages)
+            self.matched = [message for message in self.matched if message in left]
         self.matched += filter(self._matches, new)
         return len(self.matched) >= self._count
 
-    def seen(self, since: int = 0) -> tuple[list[Message], int]:
-        """The messages up to the last that was looked at, and how many are from before `since`."""
-        start, messages = self._store.until(self._next)
-        return messages, min(max(0, since - start), len(messages))
+    def seen(self) -> tuple[list[Message], int]:
+        """The messages up to the last one looked at, and how many came before `since`."""
+        held = self._store.before(self._next)
+        return held, min(len(self._store.before(self._since)), len(held))
 
     def block(self, timeout: float, advice: str) -> bool:
-        """Wait until there are enough, at most `timeout` seconds; whether there are.
+        """Wait at most `timeout` seconds until enough match. False if the time runs out first.
 
         Raises `RuntimeError` with `advice` where waiting would stop a running event loop.
         """
@@ -136,7 +78,7 @@ class Watch:
     async def suspend(self, timeout: float) -> bool:
         """Wait as `block` does, in a task of asyncio or trio. Cancelling it leaves nothing behind.
 
-        Raises `RuntimeError` where it would have to wait and neither is running.
+        Raises `RuntimeError` if it has to wait and neither library is running.
         """
         __tracebackhide__ = True
         signal = _signal()
@@ -162,9 +104,9 @@ class Watch:
 
 
 class _Alarm:
-    """Calls `ring` after so many real seconds, from a thread that ends with the `with` block.
+    """Calls `ring` after `seconds` of real time, from a thread that ends with the `with` block.
 
-    The clocks of asyncio and trio stand still when a test freezes time.
+    A timeout of asyncio or trio would never come when a test freezes time.
     """
 
     def __init__(self, seconds: float, ring: Callable[[], None]) -> None:
@@ -188,13 +130,13 @@ class _Alarm:
         self._thread.join()
 
 
-# ---- event loops: neither library is imported here, only found where the test already runs it
+# ---- event loops: nothing is imported here; a library that runs is in sys.modules already
 
 
 class _Signal(Protocol):
     def clear(self) -> None: ...
     def set(self) -> None:
-        """Wake the task, from any thread; when its loop is gone there is nobody to wake."""
+        """Wake the task, from any thread. Does nothing when the loop is closed."""
 
     async def wait(self) -> None: ...
     async def checkpoint(self) -> None: ...
@@ -206,7 +148,7 @@ class _AsyncioSignal:
         self.clear()
 
     def clear(self) -> None:
-        # A loop that is behind gets one callback, not one for each message.
+        # A busy loop gets one callback, not one for each message.
         self._sent = False
         self._future = self._loop.create_future()
 
@@ -255,7 +197,7 @@ class _TrioSignal:
 
 
 def _signal() -> _Signal | None:
-    # Either module may be half imported by another thread: then nothing runs on it here yet.
+    # Another thread may be importing the module: then it runs nothing in this thread yet.
     with suppress(AttributeError, RuntimeError):
         trio: Any = sys.modules.get("trio")
         return _TrioSignal(trio, trio.lowlevel.current_trio_token())
@@ -266,14 +208,14 @@ def _signal() -> _Signal | None:
 
 
 def _stopped_by_blocking() -> str | None:
-    """The library whose event loop this thread runs and would stop by blocking."""
+    """The library whose event loop runs in this thread and would stand still if it blocked."""
     signal = _signal()
     if signal is None:
         return None
     if isinstance(signal, _TrioSignal):
         return "trio"
-    # Playwright's sync API keeps a loop "running" in another greenlet of this thread, which has
-    # nothing to do while the test blocks. A test that is code of the loop is in one of its tasks.
+    # Playwright's sync API keeps a loop "running" in another greenlet of this thread. That loop
+    # has nothing to do while the test blocks. A test that the loop runs is in one of its tasks.
     if "greenlet" in sys.modules and sys.modules["asyncio"].current_task() is None:
         return None
     return "asyncio"
