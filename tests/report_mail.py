@@ -8,10 +8,10 @@ from email.policy import SMTP
 
 from make_mail import StoredMailbox
 from pytest_smtpd.mail.message import Envelope, Message
-from pytest_smtpd.record import SessionJournal, SessionRecord
+from pytest_smtpd.plugin.seen import Seen
+from pytest_smtpd.record import Mask, SessionJournal, SessionRecord
 from pytest_smtpd.report.collect import Phases
 from pytest_smtpd.server import Server
-from pytest_smtpd.transcript import Seen
 
 ONE_PIXEL = (
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\x00\x00\x00\x00\x00!\xf9\x04\x00\x00\x00\x00\x00,"
@@ -81,7 +81,10 @@ def seen_server(
     server: Server | None = None,
 ) -> Seen:
     """A server with this mail, as a test has seen it."""
-    seen = Seen(name, server or Server())
+    server, mask = server or Server(), Mask()
+    if server.config.users:
+        mask.add(server.config.users)
+    seen = Seen(name, server, lambda: mask, str)
     seen.messages, seen.strays = StoredMailbox(), StoredMailbox("strays")
     for message in messages:
         seen.messages.store.add(message)

@@ -16,7 +16,6 @@ import pytest
 from pytest_smtpd import Server
 from pytest_smtpd.report import collect, render
 from pytest_smtpd.report.collect import Phases, ReportError
-from pytest_smtpd.transcript import Seen
 from report_mail import ONE_PIXEL, came_to, seen_server, session_of, stored, written
 
 NODE = "tests/test_shop.py::test_order"
@@ -164,7 +163,7 @@ def test_a_server_that_many_tests_share_shows_each_what_is_new(folder: Path) -> 
 
 def test_the_address_of_a_server_is_shown(folder: Path) -> None:
     with Server() as server:
-        test = collect.write_test(folder, NODE, came_to("passed"), [Seen("smtpd", server)])
+        test = collect.write_test(folder, NODE, came_to("passed"), [seen_server(server=server)])
     render.build(folder)
     assert server.url in Text(page_of(test)).text
 

@@ -13,7 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from ..server import Server
-    from ..transcript import Seen
+    from .seen import Seen
 
 __all__ = ["smtpd", "smtpd_factory", "smtpd_options", "smtpd_session"]
 

@@ -12,20 +12,18 @@ from .markers import fail
 
 if TYPE_CHECKING:
     from ..server import Server
-    from ..transcript import Seen
+    from .seen import Seen
 
 _phases = pytest.StashKey[Any]()  # of a test so far: report.collect.Phases
 _unwritten = pytest.StashKey[str]()  # why there is no report
 
 
 def remember(node: pytest.Item, name: str, server: Server) -> Seen:
-    from ..transcript import Seen
-
     for other in seen_by(node):
         if other.server is not server:
             other.server._beside(server)
             server._beside(other.server)
-    seen = Seen(name, server)
+    seen = _see(name, server)
     node.stash.setdefault(seen_servers, []).append(seen)
     return seen
 
@@ -38,9 +36,13 @@ def seen_by(item: pytest.Item) -> list[Seen]:
         return seen
     if any(each.server is server for each in seen):
         return seen
-    from ..transcript import Seen
+    return [*seen, _see("smtpd_session", server)]
 
-    return [*seen, Seen("smtpd_session", server)]
+
+def _see(name: str, server: Server) -> Seen:
+    from .seen import Seen
+
+    return Seen(name, server, lambda: server._state.mask, lambda: server._seed)
 
 
 def judge(*servers: Server) -> None:
@@ -87,8 +89,8 @@ def complete(item: pytest.Item, report: pytest.TestReport) -> None:
     """Adds the section of a test that has failed; writes its mail when it is over."""
     seen = seen_by(item)
     _note_phase(item, report)
-    if report.failed and any(each.started for each in seen):
-        from ..transcript import section
+    if report.failed and any(each.facts.url for each in seen):
+        from .transcript import section
 
         _add_section(report, section(seen))
     if report.when == "teardown" and seen:
