@@ -123,6 +123,18 @@ def test_assert_none_fails_when_something_comes(mailbox: StoredMailbox, run: Any
     add.join()
 
 
+def test_a_time_out_where_a_test_forbids_threads(
+    mailbox: StoredMailbox, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail("a thread"))
+        with pytest.raises(AssertionError, match=r"waited 0\.01 s"):
+            await mailbox.wait_async(timeout=0.01)
+        monkeypatch.undo()
+
+    run(main)
+
+
 def test_time_out(mailbox: StoredMailbox, run: Any) -> None:
     async def main() -> None:
         started = monotonic()

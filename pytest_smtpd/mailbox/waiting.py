@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..clock import monotonic
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .store import Store
 
 __all__ = ["Watch"]
+
+_start_thread = threading.Thread.start  # taken at import: a test may patch it
 
 
 class Watch:
@@ -122,7 +124,7 @@ class _Alarm:
             self._ring()
 
     def __enter__(self) -> _Alarm:
-        self._thread.start()
+        _start_thread(self._thread)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -133,59 +135,28 @@ class _Alarm:
 # ---- event loops: nothing is imported here; a library that runs is in sys.modules already
 
 
-class _Signal(Protocol):
-    def clear(self) -> None: ...
-    def set(self) -> None:
-        """Wake the task, from any thread. Does nothing when the loop is closed."""
+class _Signal:
+    """Wakes a waiting task of asyncio or trio, from any thread."""
 
-    async def wait(self) -> None: ...
-    async def checkpoint(self) -> None: ...
-
-
-class _AsyncioSignal:
-    def __init__(self, loop: Any) -> None:
-        self._loop = loop
+    def __init__(self, library: Any, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        self.name: str = library.__name__
+        self._library = library
+        self._call_soon = call_soon
         self.clear()
 
     def clear(self) -> None:
+        # In this order: set() may run between the two lines.
+        self._event = self._library.Event()
+        self._sent = False
+
+    def set(self) -> None:
         # A busy loop gets one callback, not one for each message.
-        self._sent = False
-        self._future = self._loop.create_future()
-
-    def set(self) -> None:
         if not self._sent:
             self._sent = True
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._resolve)
+            with suppress(RuntimeError):  # the loop is closed
+                self._call_soon(self._wake)
 
-    def _resolve(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
-
-    async def wait(self) -> None:
-        await self._future
-
-    async def checkpoint(self) -> None:
-        pass
-
-
-class _TrioSignal:
-    def __init__(self, trio: Any, token: Any) -> None:
-        self._trio = trio
-        self._token = token
-        self.clear()
-
-    def clear(self) -> None:
-        self._sent = False
-        self._event = self._trio.Event()
-
-    def set(self) -> None:
-        if not self._sent:
-            self._sent = True
-            with suppress(RuntimeError):
-                self._token.run_sync_soon(self._resolve)
-
-    def _resolve(self) -> None:
+    def _wake(self) -> None:
         self._event.set()
 
     async def wait(self) -> None:
@@ -193,17 +164,18 @@ class _TrioSignal:
 
     async def checkpoint(self) -> None:
         # trio's rule: an async function that returns normally is always a checkpoint.
-        await self._trio.lowlevel.checkpoint()
+        if self.name == "trio":
+            await self._library.lowlevel.checkpoint()
 
 
 def _signal() -> _Signal | None:
     # Another thread may be importing the module: then it runs nothing in this thread yet.
     with suppress(AttributeError, RuntimeError):
         trio: Any = sys.modules.get("trio")
-        return _TrioSignal(trio, trio.lowlevel.current_trio_token())
+        return _Signal(trio, trio.lowlevel.current_trio_token().run_sync_soon)
     with suppress(AttributeError, RuntimeError):
         asyncio: Any = sys.modules.get("asyncio")
-        return _AsyncioSignal(asyncio.get_running_loop())
+        return _Signal(asyncio, asyncio.get_running_loop().call_soon_threadsafe)
     return None
 
 
@@ -212,10 +184,8 @@ def _stopped_by_blocking() -> str | None:
     signal = _signal()
     if signal is None:
         return None
-    if isinstance(signal, _TrioSignal):
-        return "trio"
     # Playwright's sync API keeps a loop "running" in another greenlet of this thread. That loop
     # has nothing to do while the test blocks. A test that the loop runs is in one of its tasks.
-    if "greenlet" in sys.modules and sys.modules["asyncio"].current_task() is None:
-        return None
-    return "asyncio"
+    if signal.name == "asyncio" and "greenlet" in sys.modules:
+        return "asyncio" if sys.modules["asyncio"].current_task() is not None else None
+    return signal.name
