@@ -80,7 +80,7 @@ def seen_server(
     name: str = "smtpd",
     server: Server | None = None,
 ) -> Seen:
-    """A server with this mail, as a test has seen it."""
+    """A server with this mail, as a test sees it."""
     server, mask = server or Server(), Mask()
     if server.config.users:
         mask.add(server.config.users)

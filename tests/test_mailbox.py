@@ -1,4 +1,4 @@
-"""The mailbox as a sequence, and picking messages from it."""
+"""The mailbox as a sequence, criteria, and taking messages out."""
 
 from __future__ import annotations
 

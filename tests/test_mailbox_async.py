@@ -42,7 +42,7 @@ def mailbox() -> Iterator[StoredMailbox]:
 
 
 class AddWhenAsked:
-    """A `where` that takes every message; once it was asked, a thread adds those given here."""
+    """A `where` that matches every message. Its first call lets a thread add `later`."""
 
     def __init__(self, mailbox: StoredMailbox, *later: Any) -> None:
         self.asked: list[Any] = []
@@ -358,7 +358,7 @@ def test_a_worker_thread_may_block(mailbox: StoredMailbox, run: Any) -> None:
 
 
 def test_a_loop_in_another_greenlet_is_not_blocked(mailbox: StoredMailbox) -> None:
-    """Playwright's sync API, with pytest-playwright a usual companion of mail tests."""
+    """Playwright's sync API: mail tests often use pytest-playwright."""
     greenlet = pytest.importorskip("greenlet")
     test = greenlet.getcurrent()
     mailbox.store.add(make_message())

@@ -1,4 +1,4 @@
-"""What the errors of the mailbox say: a test's author reads them, so they are pinned."""
+"""The texts of the mailbox's errors: the author of a test reads them, so they are pinned."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_where_is_not_asked_again_for_the_error(mailbox: StoredMailbox) -> None:
 
 
 def test_a_callable_that_raises_does_not_hide_the_error(mailbox: StoredMailbox) -> None:
-    # Asked only for what passes the cheaper ones; for the marks, of the others as well.
+    # Called only if the cheaper criteria hold; for the marks, also for the other messages.
     lines = error_of(
         mailbox.one, to="nobody@example.com", subject=lambda subject: {"Welcome": True}[subject]
     )

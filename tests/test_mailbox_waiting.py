@@ -26,7 +26,7 @@ FOREVER = 60.0
 
 
 class Asked(queue.SimpleQueue[str]):
-    """A `where` that takes every message and tells which ones it was asked about."""
+    """A `where` that matches every message and queues their subjects."""
 
     def __call__(self, message: Any) -> bool:
         self.put(message.subject)
@@ -34,7 +34,7 @@ class Asked(queue.SimpleQueue[str]):
 
 
 class Waiting:
-    """A call that runs in a thread of its own."""
+    """A call that runs in another thread."""
 
     def __init__(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         self._outcome: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()

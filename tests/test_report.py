@@ -1,4 +1,4 @@
-"""`--smtpd-report`: what tests leave in the folder, and the pages made of it."""
+"""`--smtpd-report`: the data that tests write to the folder, and the pages made from it."""
 
 from __future__ import annotations
 

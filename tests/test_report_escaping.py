@@ -1,4 +1,4 @@
-"""Nothing that a sender wrote acts on who reads it: in errors, problems, reports, a terminal."""
+"""No text of a sender acts on its reader: in errors, problems, reports and on a terminal."""
 
 from __future__ import annotations
 
