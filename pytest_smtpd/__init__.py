@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import faults
     from ._version import __version__ as __version__
-    from .mail.mailbox import Mailbox
     from .mail.message import Attachment, Envelope, Message
     from .mail.problems import Problem
+    from .mailbox.mailbox import Mailbox
     from .options import Options
     from .policy.callbacks import CallbackWarning
     from .record import Exchange, SessionRecord, TLSInfo
@@ -29,7 +29,7 @@ _HOMES = {
     "CallbackWarning": "policy.callbacks",
     "Envelope": "mail.message",
     "Exchange": "record",
-    "Mailbox": "mail.mailbox",
+    "Mailbox": "mailbox.mailbox",
     "Message": "mail.message",
     "Options": "options",
     "Problem": "mail.problems",

@@ -23,9 +23,9 @@ from .patterns import nearest
 from .text import counted
 
 if TYPE_CHECKING:
+    from .lease import Lease
     from .mail.message import Message
     from .record import SessionRecord
-    from .server import Server
 
 PROG = "python -m pytest_smtpd"
 PORT = 2525
@@ -223,8 +223,9 @@ def _set_handlers(handler: Any) -> None:
 class _Run:
     """A server at work: what came, and what is to be said about it."""
 
-    def __init__(self, server: Server, output: _Output, folder: _Folder | None) -> None:
-        self._server = server
+    def __init__(self, lease: Lease, output: _Output, folder: _Folder | None) -> None:
+        self._lease = lease
+        self._server = lease.server
         self._output = output
         self._folder = folder
         self._messages = 0
@@ -235,7 +236,7 @@ class _Run:
     def until(self, interrupt: _Interrupt) -> None:
         """Serves; ends the program with an error if it cannot even listen."""
         server = self._server
-        with server.messages._store.listening(interrupt.wake):
+        with self._lease.listening(interrupt.wake):
             try:
                 server.start()
             except (OSError, RuntimeError, ValueError) as error:
@@ -261,7 +262,7 @@ class _Run:
 
     def _take(self) -> None:
         # Removed, for a server that runs for weeks must not keep all it ever got
-        for message in self._server.messages._remove_all():
+        for message in self._server.messages.take():
             self._messages += 1
             self._take_message(message)
         sessions = self._server.sessions
@@ -338,7 +339,7 @@ def main(arguments: list[str] | None = None) -> int:
                 folder = _Folder(namespace.save)
         except (OSError, ValueError) as error:
             _fail(f"--save: {error}")
-        run = _Run(Lease(options).server, _Output(), folder)
+        run = _Run(Lease(options), _Output(), folder)
         run.until(interrupt)
     return run.status
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from .options import Options
 from .server import Server, of_daemon
@@ -73,6 +74,10 @@ class Lease:
     def hide(self) -> Callable[[str], str]:
         """Masks the passwords that this test has configured; a later test has another one."""
         return self._daemon.state.mask.hide
+
+    def listening(self, listener: Callable[[], None]) -> AbstractContextManager[None]:
+        """Calls `listener` after each message that comes, from the thread that adds it."""
+        return self._daemon.state.mail.listening(listener)
 
     # ---- the other servers of a test
 

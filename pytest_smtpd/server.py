@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .faults import Fault
-from .mail.mailbox import Mailbox
+from .mailbox.mailbox import Mailbox
 from .option_names import ELSEWHERE, how_to_set
 from .options import OPTIONS, Options, merge
 from .record import SessionRecord

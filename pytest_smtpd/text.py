@@ -35,6 +35,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def short(text: str, length: int = 60) -> str:
+    """At most `length` characters: ``...`` stands for what is left out after two thirds."""
+    if len(text) <= length:
+        return text
+    head = length * 2 // 3
+    return f"{text[:head]}...{text[head + 3 - length :]}"
+
+
 def cut(text: str, length: int) -> str:
     """Truncates at `length` characters and says how many were left out."""
     left_out = len(text) - length

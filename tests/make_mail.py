@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
+from typing import Any
 
 from pytest_smtpd.mail.message import Envelope, Message
+from pytest_smtpd.mailbox.mailbox import Mailbox
+from pytest_smtpd.mailbox.store import Store
 
 
 def make_message(
@@ -39,3 +42,11 @@ def make_message(
         rcpt_parameters=tuple({} for _ in recipients),
     )
     return Message(content.as_bytes(), envelope, id=id, received_at=datetime.now(UTC), session=None)
+
+
+class StoredMailbox(Mailbox):
+    """A mailbox and its store: tests add messages to `store`, as a server does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.store = Store()
+        super().__init__(self.store, *args, **kwargs)

@@ -25,8 +25,8 @@ LIST = Path(__file__).with_suffix(".txt")
 MODULES = ("pytest_smtpd", "pytest_smtpd.faults")
 MET = {
     "Addresses": "pytest_smtpd.mail.message",
-    "Criteria": "pytest_smtpd.mail.matching",
-    "Expectation": "pytest_smtpd.mail.mailbox",
+    "Criteria": "pytest_smtpd.mailbox.matching",
+    "Expectation": "pytest_smtpd.mailbox.mailbox",
 }
 
 # Not made by tests: their signatures promise nothing

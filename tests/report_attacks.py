@@ -1,4 +1,4 @@
-"""What a hostile mail may try. URL stands for an address that must not be asked for anything."""
+"""What a hostile mail may try. URL stands for an address that must get no request."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ ATTACKS = {
     "popover and dialog": "<dialog open onclose=pwned()><button popovertarget=x>y</dialog>",
 }
 
-# For soups: what they may be made of
+# The pieces of random soups
 FRAGMENTS = [
     *"<>/= \n'\"`&;!\\\0{}()x",
     *("--", "@import ", "url(", "<!--", "-->", "<![CDATA[", "]]>", "<?", "</", "/>", "<p", "<a "),

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 
+from make_mail import StoredMailbox
 from pytest_smtpd.lease import Lease
 from pytest_smtpd.mail.message import Envelope, Message
 from pytest_smtpd.options import Options
+from pytest_smtpd.plugin.seen import Seen
 from pytest_smtpd.record import SessionJournal, SessionRecord
 from pytest_smtpd.report.collect import Phases
-from pytest_smtpd.transcript import Seen
 
 ONE_PIXEL = (
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\x00\x00\x00\x00\x00!\xf9\x04\x00\x00\x00\x00\x00,"
@@ -80,12 +81,13 @@ def seen_server(
     name: str = "smtpd",
     lease: Lease | None = None,
 ) -> Seen:
-    """A server with this mail, as a test has seen it."""
+    """A server with this mail, as a test sees it."""
     seen = Seen(name, lease or Lease(Options()))
+    seen.messages, seen.strays = StoredMailbox(), StoredMailbox("strays")
     for message in messages:
-        seen.messages._add(message)
+        seen.messages.store.add(message)
     for message in strays:
-        seen.strays._add(message)
+        seen.strays.store.add(message)
     seen.sessions = list(sessions)
     return seen
 

@@ -1,4 +1,4 @@
-"""The mailbox as a sequence, and picking messages from it."""
+"""The mailbox as a sequence, criteria, and taking messages out."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 
 import pytest
 
-from make_mail import make_message
-from pytest_smtpd.mail.mailbox import Mailbox
+from make_mail import StoredMailbox, make_message
+from pytest_smtpd.mailbox.mailbox import Mailbox
 
 
-def fill(mailbox: Mailbox, *messages: Any) -> Mailbox:
+def fill(mailbox: StoredMailbox, *messages: Any) -> StoredMailbox:
     for message in messages:
-        mailbox._add(message)
+        mailbox.store.add(message)
     return mailbox
 
 
 @pytest.fixture
-def mailbox() -> Mailbox:
-    return Mailbox()
+def mailbox() -> StoredMailbox:
+    return StoredMailbox()
 
 
 # --- a sequence --------------------------------------------------------------------------------
 
 
-def test_it_is_empty_at_first(mailbox: Mailbox) -> None:
+def test_it_is_empty_at_first(mailbox: StoredMailbox) -> None:
     assert isinstance(mailbox, Sequence)
     assert len(mailbox) == 0
     assert not mailbox
@@ -37,7 +37,7 @@ def test_it_is_empty_at_first(mailbox: Mailbox) -> None:
     assert list(mailbox) == []
 
 
-def test_it_holds_messages_in_order(mailbox: Mailbox) -> None:
+def test_it_holds_messages_in_order(mailbox: StoredMailbox) -> None:
     first, second, third = make_message("1"), make_message("2"), make_message("3")
     fill(mailbox, first, second, third)
     assert len(mailbox) == 3
@@ -54,24 +54,24 @@ def test_it_holds_messages_in_order(mailbox: Mailbox) -> None:
     assert mailbox.count(first) == 1
 
 
-def test_it_equals_sequences_of_the_same_messages(mailbox: Mailbox) -> None:
+def test_it_equals_sequences_of_the_same_messages(mailbox: StoredMailbox) -> None:
     message = make_message()
     fill(mailbox, message)
     assert mailbox == [message]
     assert mailbox == (message,)
-    assert mailbox == fill(Mailbox("strays"), message)
+    assert mailbox == fill(StoredMailbox("strays"), message)
     assert mailbox != []
     assert mailbox != [make_message()]
     assert mailbox != "a"
     assert mailbox != 1
 
 
-def test_it_is_not_hashable(mailbox: Mailbox) -> None:
+def test_it_is_not_hashable(mailbox: StoredMailbox) -> None:
     with pytest.raises(TypeError, match="unhashable"):
         hash(mailbox)
 
 
-def test_iteration_is_over_a_snapshot(mailbox: Mailbox) -> None:
+def test_iteration_is_over_a_snapshot(mailbox: StoredMailbox) -> None:
     fill(mailbox, make_message("1"), make_message("2"))
     seen = []
     for message in mailbox:
@@ -84,7 +84,7 @@ def test_iteration_is_over_a_snapshot(mailbox: Mailbox) -> None:
 
 
 def test_an_index_out_of_range_says_what_there_is() -> None:
-    mailbox = Mailbox(hints=lambda: ["a session was refused: 550 5.7.1 Access denied"])
+    mailbox = StoredMailbox(hints=lambda: ["a session was refused: 550 5.7.1 Access denied"])
     with pytest.raises(IndexError) as caught:
         mailbox[0]
     assert str(caught.value) == (
@@ -96,25 +96,85 @@ def test_an_index_out_of_range_says_what_there_is() -> None:
         mailbox[-2]
 
 
-def test_an_index_is_a_number(mailbox: Mailbox) -> None:
+def test_an_index_is_a_number(mailbox: StoredMailbox) -> None:
     with pytest.raises(TypeError, match="an index or a slice, not 'Subject'; one"):
         mailbox["Subject"]  # type: ignore[call-overload]
 
 
-def test_clear_forgets_all(mailbox: Mailbox) -> None:
+def test_clear_forgets_all(mailbox: StoredMailbox) -> None:
     fill(mailbox, make_message("1")).clear()
     assert mailbox == []
     fill(mailbox, make_message("2"))
     assert [message.subject for message in mailbox] == ["2"]
 
 
-def test_many_threads_may_add_and_read_at_once(mailbox: Mailbox) -> None:
+def test_take_removes_what_it_returns(mailbox: StoredMailbox) -> None:
+    ann, bob, other = make_message("1"), make_message("2", to="bob@example.com"), make_message("3")
+    fill(mailbox, ann, bob, other)
+    assert mailbox.take(to="cy@*") == []
+    assert mailbox == [ann, bob, other]
+    assert mailbox.take(to="ann@*") == [ann, other]
+    assert mailbox == [bob]
+    assert mailbox.take() == [bob]
+    assert mailbox == []
+    assert mailbox.take() == []
+    fill(mailbox, later := make_message("4"))
+    assert mailbox.take(subject="4") == [later]
+
+
+def test_take_removes_nothing_when_a_where_raises(mailbox: StoredMailbox) -> None:
+    fill(mailbox, make_message("1"), make_message("2"))
+    with pytest.raises(KeyError):
+        mailbox.take(where=lambda message: {"1": True}[message.subject])
+    with pytest.raises(TypeError, match="unknown criterion 'too'"):
+        mailbox.take(too="ann@*")  # type: ignore[call-arg]
+    assert len(mailbox) == 2
+
+
+def test_a_where_may_take_from_the_mailbox(mailbox: StoredMailbox) -> None:
+    fill(mailbox, make_message("1"), second := make_message("2"))
+    assert mailbox.take(where=lambda message: mailbox.take(subject="1")) == []
+    assert mailbox == [second]
+
+
+def test_take_during_iteration_leaves_the_iteration_alone(mailbox: StoredMailbox) -> None:
+    fill(mailbox, first := make_message("1"), second := make_message("2"))
+    seen = [(message, mailbox.take(subject=message.subject)) for message in mailbox]
+    assert seen == [(first, [first]), (second, [second])]
+
+
+def test_no_two_threads_take_the_same_message(mailbox: StoredMailbox) -> None:
+    messages = [make_message(str(number), text=None) for number in range(400)]
+    start = threading.Barrier(5)
+    taken: list[list[Any]] = [[] for _ in range(4)]
+
+    def take(mine: list[Any]) -> None:
+        start.wait()
+        while mailbox or not all_added.is_set():
+            mine += mailbox.take(sender="shop@*")
+
+    all_added = threading.Event()
+    threads = [threading.Thread(target=take, args=(mine,)) for mine in taken]
+    for thread in threads:
+        thread.start()
+    start.wait()
+    for message in messages:
+        mailbox.store.add(message)
+    all_added.set()
+    for thread in threads:
+        thread.join()
+    found = [message for mine in taken for message in mine]
+    assert len(found) == 400
+    assert set(found) == set(messages)
+
+
+def test_many_threads_may_add_and_read_at_once(mailbox: StoredMailbox) -> None:
     start = threading.Barrier(5)
 
     def add(name: str) -> None:
         start.wait()
         for number in range(200):
-            mailbox._add(make_message(f"{name} {number}", text=None))
+            mailbox.store.add(make_message(f"{name} {number}", text=None))
 
     def read() -> None:
         start.wait()
@@ -139,11 +199,11 @@ def test_many_threads_may_add_and_read_at_once(mailbox: Mailbox) -> None:
 
 
 def test_repr_of_an_empty_one() -> None:
-    assert repr(Mailbox()) == "<Mailbox messages: empty>"
-    assert repr(Mailbox("strays")) == "<Mailbox strays: empty>"
+    assert repr(StoredMailbox()) == "<Mailbox messages: empty>"
+    assert repr(StoredMailbox("strays")) == "<Mailbox strays: empty>"
 
 
-def test_repr_is_a_line_a_message(mailbox: Mailbox) -> None:
+def test_repr_is_a_line_a_message(mailbox: StoredMailbox) -> None:
     fill(
         mailbox,
         make_message("Wëlcome", to=("ann@example.com", "bob@example.com"), id="A1"),
@@ -156,7 +216,7 @@ def test_repr_is_a_line_a_message(mailbox: Mailbox) -> None:
     ]
 
 
-def test_nothing_in_a_message_breaks_its_line(mailbox: Mailbox) -> None:
+def test_nothing_in_a_message_breaks_its_line(mailbox: StoredMailbox) -> None:
     fill(
         mailbox,
         make_message(
@@ -174,7 +234,7 @@ def test_nothing_in_a_message_breaks_its_line(mailbox: Mailbox) -> None:
     assert all(len(line) < 400 for line in lines)
 
 
-def test_repr_shows_even_a_hundred(mailbox: Mailbox) -> None:
+def test_repr_shows_even_a_hundred(mailbox: StoredMailbox) -> None:
     fill(mailbox, *(make_message(str(number)) for number in range(100)))
     assert len(repr(mailbox).splitlines()) == 101
 
@@ -232,12 +292,14 @@ ALL = (WELCOME, BOUNCE, BARE)
         ({"sender": "shop@*", "to": "bob@*"}, []),
     ],
 )
-def test_matching(mailbox: Mailbox, criteria: dict[str, Any], expected: Sequence[Any]) -> None:
+def test_matching(
+    mailbox: StoredMailbox, criteria: dict[str, Any], expected: Sequence[Any]
+) -> None:
     fill(mailbox, *ALL)
     assert mailbox.matching(**criteria) == list(expected)
 
 
-def test_text_is_also_what_a_reader_of_the_html_sees(mailbox: Mailbox) -> None:
+def test_text_is_also_what_a_reader_of_the_html_sees(mailbox: StoredMailbox) -> None:
     source = "<style>p{}</style><p>Hello <b>Ann</b>\n &amp; Bob</p><p>Bye"
     message = make_message(text="plain", html=source)
     fill(mailbox, BARE, message, make_message(text=None, html="<p>Hello</p>Ann"))
@@ -250,7 +312,7 @@ def test_text_is_also_what_a_reader_of_the_html_sees(mailbox: Mailbox) -> None:
     assert mailbox.matching(text="hello cy") == [message]
 
 
-def test_the_source_is_asked_before_what_is_visible(mailbox: Mailbox) -> None:
+def test_the_source_is_asked_before_what_is_visible(mailbox: StoredMailbox) -> None:
     fill(mailbox, make_message(text="plain", html="<p>source"))
     asked: list[str] = []
     assert mailbox.matching(text=lambda text: asked.append(text.strip()) or "<" in text)
@@ -259,13 +321,13 @@ def test_the_source_is_asked_before_what_is_visible(mailbox: Mailbox) -> None:
     assert asked[2:] == ["plain", "<p>source", "source"]
 
 
-def test_where_is_asked_only_where_all_else_holds(mailbox: Mailbox) -> None:
+def test_where_is_asked_only_where_all_else_holds(mailbox: StoredMailbox) -> None:
     fill(mailbox, *ALL)
     assert mailbox.matching(where=lambda message: message is BOUNCE, sender="") == [BOUNCE]
     assert mailbox.matching(where=lambda message: 1 / 0, sender="nobody") == []
 
 
-def test_what_a_callable_raises_comes_through(mailbox: Mailbox) -> None:
+def test_what_a_callable_raises_comes_through(mailbox: StoredMailbox) -> None:
     fill(mailbox, *ALL)
     with pytest.raises(ZeroDivisionError):
         mailbox.matching(where=lambda message: 1 / 0)
@@ -281,6 +343,7 @@ def test_what_a_callable_raises_comes_through(mailbox: Mailbox) -> None:
 
 ASKING: list[tuple[str, Any]] = [
     ("matching", Mailbox.matching),
+    ("take", Mailbox.take),
     ("one", Mailbox.one),
     ("wait", Mailbox.wait),
     ("expect", Mailbox.expect),
@@ -333,14 +396,14 @@ ASKING: list[tuple[str, Any]] = [
 )
 @pytest.mark.parametrize(("name", "ask"), ASKING)
 def test_bad_criteria_are_type_errors_at_once(
-    mailbox: Mailbox, name: str, ask: Any, criteria: dict[str, Any], text: str
+    mailbox: StoredMailbox, name: str, ask: Any, criteria: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(TypeError) as caught:
         ask(mailbox, **criteria)
     assert str(caught.value) == text
 
 
-@pytest.mark.parametrize("call", [Mailbox.one, Mailbox.matching])
+@pytest.mark.parametrize("call", [Mailbox.one, Mailbox.matching, Mailbox.take])
 @pytest.mark.parametrize(
     ("given", "example"),
     [
@@ -350,7 +413,7 @@ def test_bad_criteria_are_type_errors_at_once(
     ],
 )
 def test_a_positional_criterion_says_how_to_give_it(
-    mailbox: Mailbox, call: Any, given: tuple[object, ...], example: str
+    mailbox: StoredMailbox, call: Any, given: tuple[object, ...], example: str
 ) -> None:
     fill(mailbox, WELCOME)
     with pytest.raises(TypeError) as caught:
@@ -364,7 +427,7 @@ def test_a_positional_criterion_says_how_to_give_it(
 # --- one ---------------------------------------------------------------------------------------
 
 
-def test_one_is_the_only_match(mailbox: Mailbox) -> None:
+def test_one_is_the_only_match(mailbox: StoredMailbox) -> None:
     fill(mailbox, WELCOME)
     assert mailbox.one() is WELCOME
     fill(mailbox, BOUNCE)
@@ -374,19 +437,19 @@ def test_one_is_the_only_match(mailbox: Mailbox) -> None:
 # --- save --------------------------------------------------------------------------------------
 
 
-def test_save_writes_what_was_sent(mailbox: Mailbox, tmp_path: Path) -> None:
+def test_save_writes_what_was_sent(mailbox: StoredMailbox, tmp_path: Path) -> None:
     fill(mailbox, *ALL)
     paths = mailbox.save(tmp_path / "deep" / "down")
     assert paths == [tmp_path / "deep" / "down" / f"000{number}.eml" for number in (1, 2, 3)]
     assert [path.read_bytes() for path in paths] == [message.raw for message in ALL]
 
 
-def test_save_of_nothing_makes_the_directory(mailbox: Mailbox, tmp_path: Path) -> None:
+def test_save_of_nothing_makes_the_directory(mailbox: StoredMailbox, tmp_path: Path) -> None:
     assert mailbox.save(str(tmp_path / "out")) == []
     assert (tmp_path / "out").is_dir()
 
 
-def test_save_again_overwrites(mailbox: Mailbox, tmp_path: Path) -> None:
+def test_save_again_overwrites(mailbox: StoredMailbox, tmp_path: Path) -> None:
     fill(mailbox, WELCOME).save(tmp_path)
     mailbox.clear()
     (path,) = fill(mailbox, BARE).save(tmp_path)

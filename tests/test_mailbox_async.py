@@ -12,9 +12,9 @@ import pytest
 import trio
 import trio.testing
 
-from make_mail import make_message
+from make_mail import StoredMailbox, make_message
 from pytest_smtpd.clock import monotonic
-from pytest_smtpd.mail.mailbox import Mailbox
+from pytest_smtpd.mailbox.mailbox import Mailbox
 
 FOREVER = 60.0
 
@@ -34,17 +34,17 @@ def run(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    mailbox = Mailbox()
+def mailbox() -> Iterator[StoredMailbox]:
+    mailbox = StoredMailbox()
     yield mailbox
-    assert mailbox._store._listeners == ()
+    assert mailbox.store.listeners == ()
     assert [thread for thread in threading.enumerate() if "smtpd" in thread.name] == []
 
 
 class AddWhenAsked:
-    """A `where` that takes every message; once it was asked, a thread adds those given here."""
+    """A `where` that matches every message. Its first call lets a thread add `later`."""
 
-    def __init__(self, mailbox: Mailbox, *later: Any) -> None:
+    def __init__(self, mailbox: StoredMailbox, *later: Any) -> None:
         self.asked: list[Any] = []
         self._mailbox = mailbox
         self._later = later
@@ -60,20 +60,20 @@ class AddWhenAsked:
     def _add(self) -> None:
         self._go.wait(10)
         for message in self._later:
-            self._mailbox._add(message)
+            self._mailbox.store.add(message)
 
     def join(self) -> None:
         self._thread.join()
 
 
-def test_mail_already_there(mailbox: Mailbox, run: Any) -> None:
+def test_mail_already_there(mailbox: StoredMailbox, run: Any) -> None:
     message = make_message()
-    mailbox._add(message)
+    mailbox.store.add(message)
 
     async def main() -> None:
         assert await mailbox.wait_async(timeout=FOREVER) == [message]
         async with mailbox.expect(timeout=FOREVER) as expected:
-            mailbox._add(message)
+            mailbox.store.add(message)
         assert expected.messages == [message]
         await mailbox.assert_none_async(subject="other")
         with pytest.raises(AssertionError, match="2 messages; expected none"):
@@ -82,9 +82,9 @@ def test_mail_already_there(mailbox: Mailbox, run: Any) -> None:
     run(main)
 
 
-def test_mail_that_comes(mailbox: Mailbox, run: Any) -> None:
+def test_mail_that_comes(mailbox: StoredMailbox, run: Any) -> None:
     messages = [make_message(str(number)) for number in range(20)]
-    mailbox._add(messages[0])
+    mailbox.store.add(messages[0])
     add = AddWhenAsked(mailbox, *messages[1:])
 
     async def main() -> Any:
@@ -95,22 +95,22 @@ def test_mail_that_comes(mailbox: Mailbox, run: Any) -> None:
     add.join()
 
 
-def test_expect(mailbox: Mailbox, run: Any) -> None:
-    mailbox._add(make_message("before"))
+def test_expect(mailbox: StoredMailbox, run: Any) -> None:
+    mailbox.store.add(make_message("before"))
     inside, later = make_message("inside"), make_message("later")
     add = AddWhenAsked(mailbox, later)
 
     async def main() -> Any:
         async with mailbox.expect(2, timeout=FOREVER, where=add) as expected:
-            mailbox._add(inside)
+            mailbox.store.add(inside)
         return expected.messages
 
     assert run(main) == [inside, later]
     add.join()
 
 
-def test_assert_none_fails_when_something_comes(mailbox: Mailbox, run: Any) -> None:
-    mailbox._add(make_message("other"))
+def test_assert_none_fails_when_something_comes(mailbox: StoredMailbox, run: Any) -> None:
+    mailbox.store.add(make_message("other"))
     add = AddWhenAsked(mailbox, make_message("wrong"))
 
     async def main() -> None:
@@ -123,7 +123,19 @@ def test_assert_none_fails_when_something_comes(mailbox: Mailbox, run: Any) -> N
     add.join()
 
 
-def test_time_out(mailbox: Mailbox, run: Any) -> None:
+def test_a_time_out_where_a_test_forbids_threads(
+    mailbox: StoredMailbox, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail("a thread"))
+        with pytest.raises(AssertionError, match=r"waited 0\.01 s"):
+            await mailbox.wait_async(timeout=0.01)
+        monkeypatch.undo()
+
+    run(main)
+
+
+def test_time_out(mailbox: StoredMailbox, run: Any) -> None:
     async def main() -> None:
         started = monotonic()
         with pytest.raises(
@@ -141,8 +153,8 @@ def test_time_out(mailbox: Mailbox, run: Any) -> None:
     run(main)
 
 
-def test_frozen_time_stops_nothing(mailbox: Mailbox, run: Any) -> None:
-    mailbox._add(make_message())
+def test_frozen_time_stops_nothing(mailbox: StoredMailbox, run: Any) -> None:
+    mailbox.store.add(make_message())
     add = AddWhenAsked(mailbox, make_message())
 
     async def main() -> None:
@@ -155,8 +167,8 @@ def test_frozen_time_stops_nothing(mailbox: Mailbox, run: Any) -> None:
     add.join()
 
 
-def test_trio_mock_clock_does_not_end_a_wait(mailbox: Mailbox) -> None:
-    mailbox._add(make_message())
+def test_trio_mock_clock_does_not_end_a_wait(mailbox: StoredMailbox) -> None:
+    mailbox.store.add(make_message())
     add = AddWhenAsked(mailbox, make_message())
 
     async def main() -> None:
@@ -166,7 +178,7 @@ def test_trio_mock_clock_does_not_end_a_wait(mailbox: Mailbox) -> None:
     add.join()
 
 
-def test_leaving_expect_with_an_exception_does_not_wait(mailbox: Mailbox, run: Any) -> None:
+def test_leaving_expect_with_an_exception_does_not_wait(mailbox: StoredMailbox, run: Any) -> None:
     async def main() -> None:
         async with mailbox.expect(timeout=FOREVER):
             raise KeyError
@@ -177,11 +189,11 @@ def test_leaving_expect_with_an_exception_does_not_wait(mailbox: Mailbox, run: A
     assert monotonic() - started < 2
 
 
-def test_what_a_where_raises_comes_through(mailbox: Mailbox, run: Any) -> None:
+def test_what_a_where_raises_comes_through(mailbox: StoredMailbox, run: Any) -> None:
     async def main() -> None:
         await mailbox.wait_async(where=lambda message: 1 / 0)
 
-    mailbox._add(make_message())
+    mailbox.store.add(make_message())
     with pytest.raises(ZeroDivisionError):
         run(main)
 
@@ -195,7 +207,7 @@ def test_what_a_where_raises_comes_through(mailbox: Mailbox, run: Any) -> None:
     ],
 )
 def test_bad_arguments(
-    mailbox: Mailbox, run: Any, arguments: dict[str, Any], error: type[Exception]
+    mailbox: StoredMailbox, run: Any, arguments: dict[str, Any], error: type[Exception]
 ) -> None:
     async def main() -> None:
         await mailbox.wait_async(**arguments)
@@ -205,7 +217,9 @@ def test_bad_arguments(
 
 
 @pytest.mark.parametrize("call", [Mailbox.wait_async, Mailbox.assert_none_async])
-def test_a_positional_criterion_says_how_to_give_it(mailbox: Mailbox, run: Any, call: Any) -> None:
+def test_a_positional_criterion_says_how_to_give_it(
+    mailbox: StoredMailbox, run: Any, call: Any
+) -> None:
     async def main() -> None:
         await call(mailbox, "bob@*")
 
@@ -218,20 +232,20 @@ def test_a_positional_criterion_says_how_to_give_it(mailbox: Mailbox, run: Any, 
 # --- cancelling --------------------------------------------------------------------------------
 
 
-def test_cancelling_in_asyncio(mailbox: Mailbox) -> None:
+def test_cancelling_in_asyncio(mailbox: StoredMailbox) -> None:
     async def main() -> None:
         waiting = [
             asyncio.create_task(mailbox.wait_async(timeout=FOREVER)),
             asyncio.create_task(mailbox.assert_none_async(FOREVER)),
         ]
-        while len(mailbox._store._listeners) < 2:
+        while len(mailbox.store.listeners) < 2:
             await asyncio.sleep(0)
         for task in waiting:
             task.cancel()
         for task in waiting:
             with pytest.raises(asyncio.CancelledError):
                 await task
-        assert mailbox._store._listeners == ()
+        assert mailbox.store.listeners == ()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await mailbox.wait_async(timeout=FOREVER)
@@ -239,13 +253,13 @@ def test_cancelling_in_asyncio(mailbox: Mailbox) -> None:
     asyncio.run(main())
 
 
-def test_cancelling_in_trio(mailbox: Mailbox) -> None:
+def test_cancelling_in_trio(mailbox: StoredMailbox) -> None:
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(mailbox.wait_async)
             nursery.start_soon(mailbox.assert_none_async, FOREVER)
             await trio.testing.wait_all_tasks_blocked()
-            assert len(mailbox._store._listeners) == 2
+            assert len(mailbox.store.listeners) == 2
             nursery.cancel_scope.cancel()
         with trio.move_on_after(0.01) as scope:
             await mailbox.wait_async(timeout=FOREVER)
@@ -254,25 +268,25 @@ def test_cancelling_in_trio(mailbox: Mailbox) -> None:
     trio.run(main)
 
 
-def test_waiting_is_a_checkpoint_in_trio(mailbox: Mailbox) -> None:
+def test_waiting_is_a_checkpoint_in_trio(mailbox: StoredMailbox) -> None:
     async def main() -> None:
-        mailbox._add(make_message())
+        mailbox.store.add(make_message())
         with trio.testing.assert_checkpoints():
             await mailbox.wait_async()
 
     trio.run(main)
 
 
-def test_mail_for_a_loop_that_is_gone(mailbox: Mailbox) -> None:
+def test_mail_for_a_loop_that_is_gone(mailbox: StoredMailbox) -> None:
     loop = asyncio.new_event_loop()
     waiting = loop.create_task(mailbox.wait_async(timeout=FOREVER))
     loop.call_soon(loop.stop)
     loop.run_forever()
     waiting.cancel()
-    mailbox._add(make_message())
+    mailbox.store.add(make_message())
     loop.run_until_complete(asyncio.wait([waiting]))
     loop.close()
-    mailbox._add(make_message())
+    mailbox.store.add(make_message())
 
     coroutine = mailbox.wait_async(3, timeout=FOREVER)
     loop = asyncio.new_event_loop()
@@ -282,7 +296,7 @@ def test_mail_for_a_loop_that_is_gone(mailbox: Mailbox) -> None:
 
     loop.run_until_complete(start())
     loop.close()
-    mailbox._add(make_message())
+    mailbox.store.add(make_message())
     coroutine.close()
 
 
@@ -290,7 +304,7 @@ def test_mail_for_a_loop_that_is_gone(mailbox: Mailbox) -> None:
 
 
 def test_blocking_an_event_loop_is_an_error(
-    mailbox: Mailbox, run: Any, request: pytest.FixtureRequest
+    mailbox: StoredMailbox, run: Any, request: pytest.FixtureRequest
 ) -> None:
     library = "trio" if run is trio.run else "asyncio"
 
@@ -314,13 +328,13 @@ def test_blocking_an_event_loop_is_an_error(
     run(main)
 
 
-def test_what_does_not_block_is_fine_in_an_event_loop(mailbox: Mailbox, run: Any) -> None:
+def test_what_does_not_block_is_fine_in_an_event_loop(mailbox: StoredMailbox, run: Any) -> None:
     async def main() -> None:
         mailbox.assert_none()
         with pytest.raises(AssertionError):
             mailbox.wait(timeout=0)
         with mailbox.expect() as expected:
-            mailbox._add(make_message())
+            mailbox.store.add(make_message())
         assert mailbox.wait() == expected.messages == [mailbox.one()]
         with pytest.raises(AssertionError):
             mailbox.assert_none(FOREVER)
@@ -328,8 +342,8 @@ def test_what_does_not_block_is_fine_in_an_event_loop(mailbox: Mailbox, run: Any
     run(main)
 
 
-def test_a_worker_thread_may_block(mailbox: Mailbox, run: Any) -> None:
-    mailbox._add(make_message())
+def test_a_worker_thread_may_block(mailbox: StoredMailbox, run: Any) -> None:
+    mailbox.store.add(make_message())
     add = AddWhenAsked(mailbox, make_message())
 
     def wait() -> list[Any]:
@@ -343,11 +357,11 @@ def test_a_worker_thread_may_block(mailbox: Mailbox, run: Any) -> None:
     add.join()
 
 
-def test_a_loop_in_another_greenlet_is_not_blocked(mailbox: Mailbox) -> None:
-    """Playwright's sync API, with pytest-playwright a usual companion of mail tests."""
+def test_a_loop_in_another_greenlet_is_not_blocked(mailbox: StoredMailbox) -> None:
+    """Playwright's sync API: mail tests often use pytest-playwright."""
     greenlet = pytest.importorskip("greenlet")
     test = greenlet.getcurrent()
-    mailbox._add(make_message())
+    mailbox.store.add(make_message())
     add = AddWhenAsked(mailbox, make_message())
 
     async def main() -> None:
@@ -365,6 +379,6 @@ def test_a_loop_in_another_greenlet_is_not_blocked(mailbox: Mailbox) -> None:
     add.join()
 
 
-def test_without_an_event_loop_there_is_nothing_to_await(mailbox: Mailbox) -> None:
+def test_without_an_event_loop_there_is_nothing_to_await(mailbox: StoredMailbox) -> None:
     with pytest.raises(RuntimeError, match="no asyncio or trio event loop is running here"):
         mailbox.wait_async().send(None)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What the errors of the mailbox say: a test's author reads them, so they are pinned."""
+"""The texts of the mailbox's errors: the author of a test reads them, so they are pinned."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from make_mail import make_message
-from pytest_smtpd.mail.mailbox import Mailbox
+from make_mail import StoredMailbox, make_message
 
 
 @pytest.fixture
-def mailbox() -> Mailbox:
-    mailbox = Mailbox()
-    mailbox._add(make_message("Welcome", to="ann@example.com", id="A1"))
-    mailbox._add(make_message("Your order", to=("bob@example.com", "log@example.com"), id="B2"))
-    mailbox._add(make_message("Undelivered", sender="", to="shop@example.com", id="C3"))
+def mailbox() -> StoredMailbox:
+    mailbox = StoredMailbox()
+    mailbox.store.add(make_message("Welcome", to="ann@example.com", id="A1"))
+    mailbox.store.add(
+        make_message("Your order", to=("bob@example.com", "log@example.com"), id="B2")
+    )
+    mailbox.store.add(make_message("Undelivered", sender="", to="shop@example.com", id="C3"))
     return mailbox
 
 
@@ -37,7 +38,7 @@ def error_of(call: Callable[..., Any], *args: Any, **kwargs: Any) -> list[str]:
     return str(caught.value).split("\n")
 
 
-def test_the_nearest_say_what_they_fail(mailbox: Mailbox) -> None:
+def test_the_nearest_say_what_they_fail(mailbox: StoredMailbox) -> None:
     assert error_of(mailbox.one, sender="shop@*", to="bob@*", subject="Your invoice") == [
         "0 messages match sender='shop@*', to='bob@*', subject='Your invoice'; expected exactly 1",
         "messages holds 3 messages, the nearest marked:",
@@ -47,7 +48,7 @@ def test_the_nearest_say_what_they_fail(mailbox: Mailbox) -> None:
     ]
 
 
-def test_all_that_a_near_one_fails_is_said(mailbox: Mailbox) -> None:
+def test_all_that_a_near_one_fails_is_said(mailbox: StoredMailbox) -> None:
     assert error_of(mailbox.one, to="ann@example.org", subject="Welcome!")[2:] == [
         WELCOME_LINE + "  <-- to: 'ann@example.com' does not match 'ann@example.org'; "
         "subject: 'Welcome' does not match 'Welcome!'",
@@ -58,7 +59,7 @@ def test_all_that_a_near_one_fails_is_said(mailbox: Mailbox) -> None:
     ]
 
 
-def test_too_many_are_marked(mailbox: Mailbox) -> None:
+def test_too_many_are_marked(mailbox: StoredMailbox) -> None:
     assert error_of(mailbox.one, sender="shop@*") == [
         "2 messages match sender='shop@*'; expected exactly 1",
         "messages holds 3 messages:",
@@ -68,7 +69,7 @@ def test_too_many_are_marked(mailbox: Mailbox) -> None:
     ]
 
 
-def test_without_criteria_there_is_nothing_to_mark(mailbox: Mailbox) -> None:
+def test_without_criteria_there_is_nothing_to_mark(mailbox: StoredMailbox) -> None:
     assert error_of(mailbox.one) == [
         "3 messages; expected exactly 1",
         "messages holds 3 messages:",
@@ -116,9 +117,9 @@ def test_without_criteria_there_is_nothing_to_mark(mailbox: Mailbox) -> None:
     ],
 )
 def test_the_mark_of_each_criterion(criteria: dict[str, Any], asked: str, mark: str) -> None:
-    mailbox = Mailbox()
+    mailbox = StoredMailbox()
     tags = (("X-Tag", "red"), ("X-Tag", "green"), ("X-Tag", "grey"), ("X-Tag", "white"))
-    mailbox._add(make_message(id="A1", headers=tags))
+    mailbox.store.add(make_message(id="A1", headers=tags))
     assert error_of(mailbox.one, **criteria) == [
         f"0 messages match {asked}; expected exactly 1",
         "messages holds 1 message:",
@@ -144,9 +145,9 @@ def test_the_mark_of_each_criterion(criteria: dict[str, Any], asked: str, mark: 
 def test_a_part_of_a_value_says_that_a_glob_is_over_the_whole(
     criteria: dict[str, Any], mark: str | None
 ) -> None:
-    mailbox = Mailbox()
+    mailbox = StoredMailbox()
     tags = (("X-Tag", "dark red"), ("X-Tag", "red"))
-    mailbox._add(make_message("Welcome to MyApp", headers=tags))
+    mailbox.store.add(make_message("Welcome to MyApp", headers=tags))
     said = error_of(mailbox.one, **criteria)[-1]
     if mark is None:
         assert "  <-- " in said
@@ -161,21 +162,21 @@ def test_a_part_of_a_value_says_that_a_glob_is_over_the_whole(
 
 
 def test_both_bodies_are_shown() -> None:
-    mailbox = Mailbox()
-    mailbox._add(make_message(text="Hi", html="<p>" + "long " * 100))
+    mailbox = StoredMailbox()
+    mailbox.store.add(make_message(text="Hi", html="<p>" + "long " * 100))
     mark = error_of(mailbox.one, text="Bob")[2].partition("  <-- ")[2]
     assert re.fullmatch(r"text: none of 'Hi\\n', '<p>long .{1,40}\.\.\..* contains 'Bob'", mark)
     assert len(mark) < 120
 
 
-def test_where_is_not_asked_again_for_the_error(mailbox: Mailbox) -> None:
+def test_where_is_not_asked_again_for_the_error(mailbox: StoredMailbox) -> None:
     asked = []
     error_of(mailbox.one, sender="shop@*", where=lambda message: asked.append(message.id))
     assert asked == ["A1", "B2"]
 
 
-def test_a_callable_that_raises_does_not_hide_the_error(mailbox: Mailbox) -> None:
-    # Asked only for what passes the cheaper ones; for the marks, of the others as well.
+def test_a_callable_that_raises_does_not_hide_the_error(mailbox: StoredMailbox) -> None:
+    # Called only if the cheaper criteria hold; for the marks, also for the other messages.
     lines = error_of(
         mailbox.one, to="nobody@example.com", subject=lambda subject: {"Welcome": True}[subject]
     )
@@ -186,14 +187,14 @@ def test_a_callable_that_raises_does_not_hide_the_error(mailbox: Mailbox) -> Non
 
 
 def test_an_empty_mailbox() -> None:
-    assert error_of(Mailbox().one, to="ann@*") == [
+    assert error_of(StoredMailbox().one, to="ann@*") == [
         "0 messages match to='ann@*'; expected exactly 1",
         "messages is empty; wait() waits for mail that is still to come",
     ]
 
 
 def test_the_hints_stand_at_the_end() -> None:
-    mailbox = Mailbox("strays", hints=lambda: iter(["a session was refused", "smtpd has 2"]))
+    mailbox = StoredMailbox("strays", hints=lambda: iter(["a session was refused", "smtpd has 2"]))
     for call, advice in (
         (mailbox.one, "; wait() waits for mail that is still to come"),
         (partial(mailbox.wait, timeout=0), ""),
@@ -205,7 +206,7 @@ def test_the_hints_stand_at_the_end() -> None:
         ]
 
 
-def test_the_time_waited_is_said(mailbox: Mailbox) -> None:
+def test_the_time_waited_is_said(mailbox: StoredMailbox) -> None:
     assert error_of(mailbox.wait, 3, timeout=0, to="*@example.com", sender="shop@*") == [
         "2 messages match to='*@example.com', sender='shop@*'; expected at least 3, waited 0 s",
         "messages holds 3 messages:",
@@ -217,7 +218,7 @@ def test_the_time_waited_is_said(mailbox: Mailbox) -> None:
     assert first == "3 messages; expected at least 4, waited 0.001 s"
 
 
-def test_what_should_not_be_there_is_marked(mailbox: Mailbox) -> None:
+def test_what_should_not_be_there_is_marked(mailbox: StoredMailbox) -> None:
     assert error_of(mailbox.assert_none, sender="") == [
         "1 message matches sender=''; expected none",
         "messages holds 3 messages:",
@@ -229,13 +230,13 @@ def test_what_should_not_be_there_is_marked(mailbox: Mailbox) -> None:
     assert first == "3 messages; expected none within 60 s"
 
 
-def expect(mailbox: Mailbox, *late: Any, **criteria: Any) -> None:
+def expect(mailbox: StoredMailbox, *late: Any, **criteria: Any) -> None:
     with mailbox.expect(timeout=0, **criteria):
         for message in late:
-            mailbox._add(message)
+            mailbox.store.add(message)
 
 
-def test_what_came_before_expect_is_told_apart(mailbox: Mailbox) -> None:
+def test_what_came_before_expect_is_told_apart(mailbox: StoredMailbox) -> None:
     late = make_message("Late", to="ann@example.org", id="D4")
     assert error_of(expect, mailbox, to="ann@example.com")[2:] == [
         WELCOME_LINE + "  <-- matches, but came before expect()",
@@ -261,10 +262,10 @@ def test_what_came_before_expect_is_told_apart(mailbox: Mailbox) -> None:
 
 
 def test_a_long_list_leaves_out_its_middle_but_not_the_nearest() -> None:
-    mailbox = Mailbox()
+    mailbox = StoredMailbox()
     for number in range(500):
         name = "bob" if number == 400 else f"user{number}"
-        mailbox._add(make_message("News", to=f"{name}@example.com", id=f"M{number}"))
+        mailbox.store.add(make_message("News", to=f"{name}@example.com", id=f"M{number}"))
     lines = error_of(mailbox.one, to="bob@example.com", subject="Newz")
     assert lines[1] == "messages holds 500 messages, the nearest marked:"
     shown = [re.match(r"  \[(\d+)\]|  \.\.\. \d+ more \.\.\.$", line) for line in lines[2:]]
@@ -282,9 +283,9 @@ def test_a_long_list_leaves_out_its_middle_but_not_the_nearest() -> None:
 
 
 def test_a_typing_error_is_found_among_many() -> None:
-    mailbox = Mailbox()
+    mailbox = StoredMailbox()
     for number in range(50):
-        mailbox._add(make_message(f"Report {number}" if number != 25 else "Your invoice 7"))
+        mailbox.store.add(make_message(f"Report {number}" if number != 25 else "Your invoice 7"))
     lines = error_of(mailbox.one, subject="Your invioce 7")
     marked = [line for line in lines if "<--" in line]
     assert len(marked) == 3
@@ -293,33 +294,33 @@ def test_a_typing_error_is_found_among_many() -> None:
 
 
 def test_of_many_that_fail_alike_the_newest_are_marked() -> None:
-    mailbox = Mailbox()
+    mailbox = StoredMailbox()
     for number in range(30):
-        mailbox._add(make_message(f"Report {number}"))
+        mailbox.store.add(make_message(f"Report {number}"))
     lines = error_of(mailbox.one, subject=re.compile("invoice"))
     assert [line[:6] for line in lines if "<--" in line] == ["  [27]", "  [28]", "  [29]"]
 
 
 def test_a_callable_that_changes_its_mind() -> None:
-    mailbox = Mailbox()
-    mailbox._add(make_message())
+    mailbox = StoredMailbox()
+    mailbox.store.add(make_message())
     answers = iter([False, True])
     lines = error_of(mailbox.one, subject=lambda subject: next(answers))
     assert lines[2].endswith("  <-- did not match when it came")
 
 
 def test_many_matches_are_not_all_shown() -> None:
-    mailbox = Mailbox()
+    mailbox = StoredMailbox()
     for number in range(500):
-        mailbox._add(make_message(str(number)))
+        mailbox.store.add(make_message(str(number)))
     lines = error_of(mailbox.one, sender="*")
     assert lines[0] == "500 messages match sender='*'; expected exactly 1"
     assert len(lines) == 2 + 21
 
 
 def test_values_cannot_break_a_line() -> None:
-    mailbox = Mailbox()
-    mailbox._add(make_message(sender="a\n\x1b[2J@x", to="b\r\n@x", text="\x1b\n" * 1000))
+    mailbox = StoredMailbox()
+    mailbox.store.add(make_message(sender="a\n\x1b[2J@x", to="b\r\n@x", text="\x1b\n" * 1000))
     lines = error_of(mailbox.one, sender="?", to="?", text="nothing")
     assert len(lines) == 3
     assert "\x1b" not in "".join(lines)
@@ -333,27 +334,28 @@ def test_pytest_shows_the_line_of_the_test(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import asyncio
-        from pytest_smtpd.mail.mailbox import Mailbox
+        from pytest_smtpd.mailbox.mailbox import Mailbox
+        from pytest_smtpd.mailbox.store import Store
 
         def test_one():
-            Mailbox().one(to="ann@*")
+            Mailbox(Store()).one(to="ann@*")
 
         def test_wait():
-            Mailbox().wait(timeout=0.001)
+            Mailbox(Store()).wait(timeout=0.001)
 
         def test_expect():
-            with Mailbox().expect(timeout=0.001):
+            with Mailbox(Store()).expect(timeout=0.001):
                 pass
 
         def test_none():
-            Mailbox().assert_none(zzz=1)
+            Mailbox(Store()).assert_none(zzz=1)
 
         def test_index():
-            Mailbox()[0]
+            Mailbox(Store())[0]
 
         def test_loop():
             async def main():
-                Mailbox().wait()
+                Mailbox(Store()).wait()
             asyncio.run(main())
         """
     )
@@ -362,11 +364,12 @@ def test_pytest_shows_the_line_of_the_test(pytester: pytest.Pytester) -> None:
     output = result.stdout.str()
     assert "mailbox.py" not in output
     assert "matching.py" not in output
+    assert "explaining.py" not in output
     assert "waiting.py" not in output
     result.stdout.fnmatch_lines(
         [
             "*: in test_one",
-            '    Mailbox().one(to="ann@[*]")',
+            '    Mailbox(Store()).one(to="ann@[*]")',
             "E   AssertionError: 0 messages match to='ann@[*]'; expected exactly 1",
             "E   messages is empty; wait() waits for mail that is still to come",
             "*: in test_wait",

@@ -1,4 +1,4 @@
-"""`--smtpd-report`: what tests leave in the folder, and the pages made of it."""
+"""`--smtpd-report`: the data that tests write to the folder, and the pages made from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from pytest_smtpd import Options
 from pytest_smtpd.lease import Lease
 from pytest_smtpd.report import collect, render
 from pytest_smtpd.report.collect import Phases, ReportError
-from pytest_smtpd.transcript import Seen
 from report_mail import ONE_PIXEL, came_to, seen_server, session_of, stored, written
 
 NODE = "tests/test_shop.py::test_order"
@@ -153,7 +152,7 @@ def test_a_server_that_many_tests_share_shows_each_what_is_new(folder: Path) -> 
     ended.ends(by="quit")
     shared = seen_server(stored(written(subject="First")), sessions=(ended, open_one))
     first = collect.write_test(folder, NODE, came_to("passed"), [shared])
-    shared.messages._add(stored(written(subject="Second")))
+    shared.messages.store.add(stored(written(subject="Second")))
     second = collect.write_test(folder, f"{NODE}_2", came_to("passed"), [shared])
     render.build(folder)
     assert "First" in Text(page_of(first)).text
@@ -166,7 +165,7 @@ def test_a_server_that_many_tests_share_shows_each_what_is_new(folder: Path) -> 
 
 def test_the_address_of_a_server_is_shown(folder: Path) -> None:
     with leased() as lease:
-        test = collect.write_test(folder, NODE, came_to("passed"), [Seen("smtpd", lease)])
+        test = collect.write_test(folder, NODE, came_to("passed"), [seen_server(lease=lease)])
     render.build(folder)
     assert lease.server.url in Text(page_of(test)).text
 

@@ -1,4 +1,4 @@
-"""The report in a real browser: what hostile mail may do there, and whether it can be used.
+"""The report in a real browser: hostile mail does no harm, and a person can use the pages.
 
 Skipped where there is no Chromium or no Playwright. The host that hostile mail names is a listener
 of the tests' own, so that any connection the browser makes for a page is seen.
@@ -30,13 +30,13 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="the browser tests need
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
-    # All other hosts are those that Chromium asks for on its own account
+    # Chromium connects to other hosts for its own purposes
     "--host-resolver-rules=MAP *.example 127.0.0.1, MAP * ~NOTFOUND",
 ]
 
 
 class Listener:
-    """Notes the first line of whatever connects, and answers nothing."""
+    """Records the first line of each connection, and answers nothing."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -95,7 +95,7 @@ def chromium(playwright: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def profile(playwright: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A window as a person has it: an incognito one makes no preconnects."""
+    """A normal window, because an incognito window makes no preconnects."""
     context = playwright.chromium.launch_persistent_context(
         tmp_path_factory.mktemp("profile"),
         executable_path=CHROMIUM,
@@ -108,7 +108,7 @@ def profile(playwright: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 class Watch:
-    """A page, and what happened that must not happen."""
+    """A page, and a record of everything that must not happen."""
 
     def __init__(self, context: Any, listener: Listener) -> None:
         self.events: list[str] = []
@@ -138,7 +138,7 @@ class Watch:
         dialog.dismiss()
 
     def assert_quiet(self) -> None:
-        """Nothing has happened, and nothing has been asked for before a last request of ours."""
+        """Nothing has happened, and the last request, which the test makes, is the only one."""
         frames = [frame.url for frame in self.page.frames if frame.url]  # "": nothing loaded yet
         assert [url for url in frames if not url.startswith(("file:", "about:"))] == []
         self._last.set_content(f"<img src='{self._listener.url}/the-end'>", wait_until="commit")
@@ -201,7 +201,7 @@ def page_of(folder: Path, name: str) -> str:
 
 
 def test_the_listener_hears_what_is_not_sanitized(watch: Watch, listener: Listener) -> None:
-    """The control: without it the others would prove nothing."""
+    """The control: if this page did no harm, the other tests would prove nothing."""
     for name, path in (("images", "/asked"), ("event handlers", "/pwned"), ("script", "/pwned")):
         watch.page.set_content(made_hostile(ATTACKS[name], listener), wait_until="commit")
         listener.wait_for(path)

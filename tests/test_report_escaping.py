@@ -1,4 +1,4 @@
-"""Nothing that a sender wrote acts on who reads it: in errors, problems, reports, a terminal."""
+"""No text of a sender acts on its reader: in errors, problems, reports and on a terminal."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from make_mail import make_message
-from pytest_smtpd.mail.mailbox import Mailbox
+from make_mail import StoredMailbox, make_message
 from pytest_smtpd.mail.message import Envelope, Message
 from pytest_smtpd.report.render import shown, shown_line
 from pytest_smtpd.terminal import safe
@@ -72,8 +71,8 @@ def test_no_error_of_a_message_acts(character: str) -> None:
     to = (f"ann{character}@example.com", "bob@example.com")
     envelope = Envelope(f"shop{character}@example.com", to, {}, ({}, {}))
     message = Message(raw, envelope, id="K3F9", received_at=datetime.now(UTC))
-    mailbox = Mailbox()
-    mailbox._add(message)
+    mailbox = StoredMailbox()
+    mailbox.store.add(message)
     texts = [repr(message), repr(message.attachments), *map(str, message.problems())]
     for ask in (
         lambda: message.link("nowhere"),

@@ -1,4 +1,4 @@
-"""Names of folders and files made from hostile ones: one component, everywhere valid, no clash."""
+"""Names of folders and files made from hostile names: one component, valid everywhere, unique."""
 
 from __future__ import annotations
 

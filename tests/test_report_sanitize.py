@@ -1,4 +1,4 @@
-"""Hostile HTML is harmless once sanitized, and a usual newsletter is still itself."""
+"""Sanitized HTML is harmless, and a usual newsletter looks as before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ URL_ATTRIBUTES = {
 
 
 class Checker(HTMLParser):
-    """An independent reader of what came out."""
+    """An independent parser of the result."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -263,7 +263,7 @@ def test_usual_declarations_stay() -> None:
 @pytest.mark.parametrize("blanks", [" ", " /", "\n"])
 @pytest.mark.parametrize("tag", ["<p", "<a href=x", "<img alt=x"])
 def test_blanks_at_the_end_of_a_tag_are_read_once(tag: str, blanks: str) -> None:
-    # Quadratic, it would take minutes
+    # In quadratic time it would take minutes
     begun = time.thread_time()
     html, _ = sanitize.sanitize(f"{tag}{blanks * 500_000}>text")
     assert "text" in html

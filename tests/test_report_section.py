@@ -1,4 +1,4 @@
-"""The section `smtpd` in a failing test's report: there when it helps, and only then."""
+"""The section `smtpd` in the report of a failing test: shown when it helps, and only then."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEND = """
 
 
 def section(said: str, test: str) -> str:
-    """What stands in the section `smtpd` of a test's failure."""
+    """The text of the section `smtpd` of a test's failure."""
     _, found, after = said.partition(f" {test} ___")
     assert found, f"no failure of {test}"
     report = re.split(r"^(?:_{10,} .* _{10,}|={10,} .* ={10,})$", after, flags=re.MULTILINE)[0]
@@ -156,7 +156,7 @@ def test_a_failing_test_shows_what_the_client_did(
 
 
 def test_what_the_setup_could_not_find(pytester: pytest.Pytester) -> None:
-    """A missing fixture after the server has started; and a server that did not start."""
+    """A fixture is missing after the server has started, and a server does not start."""
     write(
         pytester,
         test_a=SEND

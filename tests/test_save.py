@@ -1,4 +1,4 @@
-"""`--smtpd-save`: the mail of a test as files in a folder of its own."""
+"""`--smtpd-save`: the mail of each test as files in a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`strict` and `ignore`: what clients and their mail did wrong; and what callbacks raised."""
+"""`strict` and `ignore`: violations and problems fail a test. Errors of callbacks do, too."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ def test_the_outcome_that_a_callback_raises(pytester: pytest.Pytester, scope: st
     assert "CallbackWarning: smtpd callback validate_sender raised KeyError; " in said
     assert "a bug in it" in said
     assert "CallbackWarning: smtpd callback validate_sender raised KeyboardInterrupt; " in said
-    # the bug is where the reader is led to
+    # the traceback leads to the bug
     assert 'raise KeyError("a bug in it")' in said
 
 

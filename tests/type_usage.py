@@ -34,9 +34,9 @@ from pytest_smtpd import (
     Violation,
     faults,
 )
-from pytest_smtpd.mail.mailbox import Expectation
-from pytest_smtpd.mail.matching import Criteria
 from pytest_smtpd.mail.message import Addresses
+from pytest_smtpd.mailbox.mailbox import Expectation
+from pytest_smtpd.mailbox.matching import Criteria
 
 # ---- fixtures and the marker
 
@@ -202,6 +202,7 @@ def mailbox_as_sequence(mailbox: Mailbox) -> None:
 
 
 def mailbox_search(mailbox: Mailbox) -> None:
+    assert_type(mailbox.take(to="ann@*"), list[Message])
     found = mailbox.matching(
         sender="shop@*",
         to=re.compile("ann"),

@@ -1,18 +1,18 @@
-"""What a failed ``== []`` says of a mailbox, violations or problems: a line for each of them.
+"""The explanation of a failed ``== []``: a line for each message, violation or problem.
 
-Of many lines pytest shows some eight, and all with ``-vv`` or in CI.
+pytest truncates it after about eight lines, except with ``-vv`` and in CI.
 """
 
 from __future__ import annotations
 
-from ..mail.mailbox import Mailbox
 from ..mail.problems import Problem
+from ..mailbox.mailbox import Mailbox
 from ..smtp.violations import Violation
 from ..text import counted
 
 
 def listed(found: object) -> list[str] | None:
-    """The lines of the explanation; None where pytest's own will do."""
+    """The lines of the explanation; None where pytest's own is enough."""
     if isinstance(found, Mailbox):
         _, *lines = repr(found).removesuffix(">").splitlines()
         return _titled(len(found), "message", [line.strip() for line in lines])

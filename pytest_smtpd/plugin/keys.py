@@ -8,7 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from ..lease import Lease
-    from ..transcript import Seen
+    from .seen import Seen
 
 # the test requested `smtpd`, perhaps only while it ran
 requested: pytest.StashKey[bool] = pytest.StashKey()

@@ -11,7 +11,7 @@ from .keys import seen_servers, session_lease, uses
 
 if TYPE_CHECKING:
     from ..lease import Lease
-    from ..transcript import Seen
+    from .seen import Seen
 
 _phases = pytest.StashKey[Any]()  # of a test so far: report.collect.Phases
 _unwritten = pytest.StashKey[str]()  # why there is no report
@@ -19,7 +19,7 @@ _unwritten = pytest.StashKey[str]()  # why there is no report
 
 def remember(item: pytest.Item, name: str, lease: Lease) -> Seen:
     """Notes a server of the test, by the name of its fixture."""
-    from ..transcript import Seen
+    from .seen import Seen
 
     for other in seen_by(item):
         if other.lease is not lease:
@@ -38,7 +38,7 @@ def seen_by(item: pytest.Item) -> list[Seen]:
         return seen
     if any(each.lease is lease for each in seen):
         return seen
-    from ..transcript import Seen
+    from .seen import Seen
 
     return [*seen, Seen("smtpd_session", lease)]
 
@@ -58,8 +58,8 @@ def complete(item: pytest.Item, report: pytest.TestReport) -> None:
     """Adds the section of a test that has failed; writes its mail when it is over."""
     seen = seen_by(item)
     _note_phase(item, report)
-    if report.failed and any(each.started for each in seen):
-        from ..transcript import section
+    if report.failed and any(each.lease.started for each in seen):
+        from .transcript import section
 
         _add_section(report, section(seen))
     if report.when == "teardown" and seen:

@@ -1,4 +1,4 @@
-"""Mail on disk: the HTML report of `--smtpd-report`, the files of `--smtpd-save`.
+"""Mail on disk: the HTML report of `--smtpd-report`, and the files of `--smtpd-save`.
 
-The plugin imports nothing of it unless one of the two is asked for.
+The plugin imports this package only if one of the two flags is given.
 """

@@ -1,8 +1,8 @@
-"""What a test's servers received, written to the report folder by the process that ran the test.
+"""Writes what a test's servers received to the report folder, in the process that ran the test.
 
-Rule: a test's folder appears whole or not at all (it is renamed into place), so workers need no
-channel and no lock, and one that dies leaves nothing half done. Mail is shown as it was sent;
-configured passwords are masked in all else.
+Rule: a test's folder is complete when it appears, because it is renamed into place. So workers need
+no channel and no lock, and a worker that dies leaves nothing half done. Mail is written as it was
+sent; configured passwords are masked everywhere else.
 """
 
 from __future__ import annotations
@@ -13,50 +13,64 @@ import os
 import shutil
 import tempfile
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
+from ..text import cut
 from .names import attachment_file, download_name, folder_name
 
 if TYPE_CHECKING:
     from ..mail.message import Attachment, Message
+    from ..mailbox.mailbox import Mailbox
     from ..record import SessionRecord
-    from ..transcript import Seen
 
 MARKER = "pytest-smtpd-report.json"  # in a folder that `begin` may empty
 TESTS = "tests"
 DATA = "data.json"
 VERSION = 1
 
-MAX_TEXT = 200_000  # characters of a body or of the failure that a page shows
-MAX_HEADER = 8_000  # characters of a header value that a page shows
+# What a page shows; the source of a message has everything
+MAX_TEXT = 200_000  # characters of a body, and of the test's failure
+MAX_HEADER = 8_000  # characters of a header value
 MAX_HEADERS = 300
 MAX_ATTACHMENTS = 200
-MAX_INLINE = 4_000_000  # octets of an inline image that is shown in its place
+MAX_INLINE = 4_000_000  # octets of an image within the HTML
 
 _IMAGES = ("png", "gif", "jpeg", "jpg", "webp", "bmp", "avif", "x-icon")
 _SHOWN_INLINE = frozenset(f"image/{kind}" for kind in _IMAGES)
-# The worst of the phases of a test is its outcome
+# From good to bad: the worst phase decides the outcome of a test
 _OUTCOMES = ("", "passed", "xpassed", "xfailed", "skipped", "failed", "error")
 
-
-# By this process: a server that lives through many tests shows each test what is new
+# What this process has written. A test on a shared server shows only what came since the last test
 _written: WeakSet[Message] = WeakSet()
 _ended: WeakSet[SessionRecord] = WeakSet()
 
 
 class ReportError(ValueError):
-    """The report cannot be made: a usage error."""
+    """The report cannot be made. The plugin turns it into a usage error."""
+
+
+class Received(Protocol):
+    """What one server of a test received; `where` is its URL, `hide` masks passwords."""
+
+    name: str
+    messages: Mailbox
+    strays: Mailbox
+    sessions: Sequence[SessionRecord]
+
+    @property
+    def where(self) -> str: ...
+    def hide(self, text: str, /) -> str: ...
 
 
 @dataclass(slots=True)
 class Phases:
-    """What came of a test's phases so far: ``outcome``, ``duration`` in seconds, failure text.
+    """Setup, call and teardown of a test so far: outcome, seconds, and the text of failures.
 
     The outcome is ``passed``, ``failed``, ``error``, ``skipped``, ``xfailed`` or ``xpassed``.
     """
@@ -68,7 +82,7 @@ class Phases:
     def add(
         self, when: str, outcome: str, expected_failure: bool, duration: float, failure: str
     ) -> None:
-        """One more phase: a report's `when`, `outcome`, whether it has a `wasxfail`, and so on."""
+        """Adds a phase, from pytest's report: `expected_failure` if that has a `wasxfail`."""
         if expected_failure:
             outcome = "xfailed" if outcome == "skipped" else "xpassed"
         elif outcome == "failed" and when != "call":
@@ -84,9 +98,9 @@ def _rank(outcome: str) -> int:
 
 
 def begin(folder: str | PathLike[str]) -> None:
-    """Makes the folder, or empties one of an earlier report: once, before tests run.
+    """Makes the folder, or empties that of an earlier report. Called once, before tests run.
 
-    Raises `ReportError` where the folder holds an index.html or tests of somebody else.
+    Raises `ReportError` for a folder that has an index.html or tests which no report made.
     """
     root = Path(folder)
     try:
@@ -107,20 +121,19 @@ def begin(folder: str | PathLike[str]) -> None:
 
 
 def write_test(
-    folder: str | PathLike[str], nodeid: str, phases: Phases, servers: Iterable[Seen]
+    folder: str | PathLike[str], nodeid: str, phases: Phases, servers: Iterable[Received]
 ) -> Path:
-    """Writes one run of one test, its mail and its sessions; gives the test's folder.
+    """Writes the mail and the sessions of one run of a test, and returns the new folder.
 
-    Any process may do so at any time between `begin` and `render.build`; each run of a test has a
-    folder of its own. A message stands with the first test that was written after it came, however
-    long a shared server keeps it, and so does a session that has ended. Raises `OSError` as writing
-    files does, and nothing else.
+    Any process may call this at any time between `begin` and `render.build`. A shared server may
+    keep a message for many tests: it is written for the first of them only, and so is a session
+    that has ended. Raises `OSError` as writing files does, and nothing else.
     """
     tests = Path(folder, TESTS)
     tests.mkdir(parents=True, exist_ok=True)
     being_made = Path(tempfile.mkdtemp(prefix=".new-", dir=tests))
     try:
-        os.chmod(being_made, 0o755)  # mkdtemp's 0o700 keeps a web server out
+        os.chmod(being_made, 0o755)  # with mkdtemp's 0o700 a web server could not read it
         seen = list(servers)
         failure = phases.failure
         for each in seen:
@@ -131,7 +144,7 @@ def write_test(
             "version": VERSION,
             "nodeid": nodeid,
             "outcome": phases.outcome,
-            "failure": _cut(failure, MAX_TEXT),
+            "failure": cut(failure, MAX_TEXT),
             "duration": phases.duration,
             "worker": os.environ.get("PYTEST_XDIST_WORKER", ""),
             "written": datetime.now(UTC).isoformat(),
@@ -153,7 +166,8 @@ def _put_in_place(being_made: Path, tests: Path, name: str) -> Path:
         if target.exists():
             continue
         try:
-            being_made.rename(target)  # fails where another process was faster: no folder is empty
+            # Fails if another process was faster, because no test's folder is empty
+            being_made.rename(target)
             return target
         except OSError:
             if not target.exists():
@@ -162,7 +176,7 @@ def _put_in_place(being_made: Path, tests: Path, name: str) -> Path:
 
 
 def _server(
-    seen: Seen, folder: Path, numbers: Iterator[int], shown: list[Message]
+    seen: Received, folder: Path, numbers: Iterator[int], shown: list[Message]
 ) -> dict[str, Any]:
     sessions = [session for session in list(seen.sessions) if session not in _ended]
     messages: list[dict[str, Any]] = []
@@ -190,7 +204,7 @@ def _index(session: SessionRecord | None, sessions: list[SessionRecord]) -> int 
     for index, each in enumerate(sessions):
         if each is session:
             return index
-    sessions.append(session)  # one that began in an earlier test
+    sessions.append(session)  # it began in an earlier test
     return len(sessions) - 1
 
 
@@ -227,7 +241,7 @@ def _message(message: Message, folder: Path, key: str) -> dict[str, Any]:
         data.update(_parsed(message, folder, key))
     except OSError:
         raise
-    except Exception as error:  # a report must not fail a run: the source is still there
+    except Exception as error:  # must not fail the run: the report has the source of the message
         data["unreadable"] = f"{type(error).__name__}: {error}"
     return data
 
@@ -235,7 +249,7 @@ def _message(message: Message, folder: Path, key: str) -> dict[str, Any]:
 def _parsed(message: Message, folder: Path, key: str) -> dict[str, Any]:
     from ..mail.search import links_of
 
-    headers = [[str(name), _cut(str(value), MAX_HEADER)] for name, value in message.items()]
+    headers = [[str(name), cut(str(value), MAX_HEADER)] for name, value in message.items()]
     text, html = message.text, message.html
     attachments = message.attachments
     rendered = None
@@ -247,10 +261,10 @@ def _parsed(message: Message, folder: Path, key: str) -> dict[str, Any]:
         rendered = f"{key}.html"
         (folder / rendered).write_text(page, "utf-8", errors="replace", newline="\n")
     return {
-        "subject": _cut(message.subject, MAX_HEADER),
+        "subject": cut(message.subject, MAX_HEADER),
         "headers": headers[:MAX_HEADERS],
         "headers_left_out": max(0, len(headers) - MAX_HEADERS),
-        "text": None if text is None else _cut(text, MAX_TEXT),
+        "text": None if text is None else cut(text, MAX_TEXT),
         "html": rendered,
         "removed": removed,
         "links": [[link.url[:2000], link.text] for link in links_of(message)[:500]],
@@ -268,7 +282,7 @@ def _attachments(attachments: list[Attachment], folder: Path, key: str) -> list[
         (folder / name).write_bytes(attachment.content)
         found.append(
             {
-                "filename": _cut(attachment.filename or "", 500),
+                "filename": cut(attachment.filename or "", 500),
                 "content_type": attachment.content_type,
                 "octets": len(attachment.content),
                 "content_id": attachment.content_id,
@@ -290,7 +304,3 @@ def _inline_images(attachments: list[Attachment]) -> dict[str, str]:
         and attachment.content_type in _SHOWN_INLINE
         and len(attachment.content) <= MAX_INLINE
     }
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[:length]}\n... {len(text) - length:,} more ..."

@@ -1,7 +1,7 @@
-"""The CSS of a mail, without anything that could load something or end its element.
+"""Reduces the CSS of a mail to rules that cannot load anything or end their element.
 
-Rule: what comes out has no backslash, no ``<``, no ``@`` but that of ``@media``, and before every
-``(`` a name from a short list; this holds character by character, however a browser parses it.
+Rule: the result has no backslash, no ``<``, no ``@`` except in ``@media``, and before every ``(`` a
+name from a short list. This holds for the characters, however a browser parses them.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _QUOTES = re.compile("[\"']")
 
 
 def declarations(source: str) -> str:
-    """The content of a style attribute, what is safe of it."""
+    """The safe declarations of a style attribute."""
     return ";".join(_declarations(token for token in _tokens(source) if token not in "{};"))
 
 
 def stylesheet(source: str) -> str:
-    """The content of a style element, what is safe of it: rules, and rules within @media."""
+    """The safe rules of a style element, also within @media."""
     out: list[str] = []
-    blocks: list[str] = []  # what is open: "media", "rule", "skip"
+    blocks: list[str] = []  # the open blocks: "media", "rule", "skip"
     pending = ""
     body: list[str] = []
     for token in _tokens(source):
@@ -67,7 +67,7 @@ def stylesheet(source: str) -> str:
 
 
 def _opened(prelude: str, inside: str, depth: int, out: list[str]) -> str:
-    """The kind of block that begins after `prelude`; writes its head."""
+    """Writes the head of the block that begins after `prelude`, and returns its kind."""
     if inside != "media" or depth >= MAX_NESTING or len(prelude) > MAX_DECLARATION or not prelude:
         return "skip"
     if prelude[:6].lower() == "@media":
@@ -82,7 +82,7 @@ def _opened(prelude: str, inside: str, depth: int, out: list[str]) -> str:
 
 
 def loads_something(source: str) -> bool:
-    """Whether a browser would have fetched something for this CSS: for a note to the reader."""
+    """Whether a browser would have fetched something for this CSS. The report says so."""
     lowered = source.lower()
     return "url(" in lowered or "@import" in lowered or "image-set(" in lowered
 

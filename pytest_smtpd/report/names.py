@@ -1,7 +1,7 @@
-"""Safe names for files and folders, made from names that others chose.
+"""Safe names for files and folders, made from node ids and from file names in mail.
 
-Rule: a name made here is one path component on every file system, also on one that ignores case,
-and nothing in it has to be quoted in a URL or refused by a CI artifact store.
+Rule: a name made here is one path component on every file system, also on one that ignores case. No
+character in it needs quoting in a URL or is refused by the artifact store of a CI.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import hashlib
 import re
 import unicodedata
 
-MAX_READABLE = 90  # characters; with the digest and a file in it, Windows' 260 are not used up
-MAX_SHOWN = 120  # of a name offered for a download; file systems take 255 octets
+MAX_READABLE = 90  # characters of a folder's name; the path of a file has 260 on Windows
+MAX_SHOWN = 120  # octets of a name offered for a download; file systems take 255
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 _DEVICES = re.compile(r"(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?=[ .]|$)")
@@ -25,7 +25,7 @@ _PASSIVE = frozenset(_PASSIVE_SUFFIXES.split())
 
 
 def folder_name(nodeid: str) -> str:
-    """A folder for a test: readable, and with a digest, so no two node ids share one."""
+    """The name of a test's folder: readable, with a digest that keeps two node ids apart."""
     readable = nodeid.replace("::", "--").replace("/", "-").replace("\\", "-")
     readable = _UNSAFE.sub("_", readable).strip("._-")
     if len(readable) > MAX_READABLE:
@@ -37,9 +37,10 @@ def folder_name(nodeid: str) -> str:
 
 
 def attachment_file(number: int, filename: str | None) -> str:
-    """A file for an attachment: ``01-invoice.pdf.bin``.
+    """The name of an attachment's file: ``01-invoice.pdf.bin``.
 
-    The number in front makes it unique and no device; the suffix keeps a browser from rendering it.
+    The number makes the name unique, and different from the names of Windows' devices. The suffix
+    keeps a browser from rendering the file.
     """
     readable = _UNSAFE.sub("_", _last_component(filename or "")).strip("._-")
     if len(readable) > 60:
@@ -48,12 +49,12 @@ def attachment_file(number: int, filename: str | None) -> str:
 
 
 def download_name(filename: str | None) -> str:
-    """The name that a browser is asked to save an attachment under.
+    """The name that the page suggests for saving an attachment.
 
-    What a double click would run or render after that keeps the suffix ``.bin``.
+    It ends in ``.bin`` if a double click on the saved file could run or render it.
     """
     name = _last_component(filename or "")
-    # Format characters (RTL marks, zero widths) make a name look like another one
+    # Format characters (direction marks, zero widths) make a name look like another name
     unseen = {char for char in name if unicodedata.category(char)[0] in "CZ"} - {" "}
     name = "".join("_" if char in unseen else char for char in name)
     name = re.sub(r'[<>:"|?*%]', "_", name).strip("._ ")

@@ -1,7 +1,7 @@
-"""From the data that the tests left in the report folder to its pages.
+"""Makes the pages of the report from the data that `collect` wrote into its folder.
 
-Rule: templates with autoescape write every page; a page holds nothing of a mail but text. The HTML
-of a mail is a file of its own, which `sanitize` wrote, in a sandboxed frame.
+Rule: templates with autoescape write every page, and a page has only the text of a mail. The HTML
+of a mail is a separate file, written by `sanitize` and shown in a sandboxed frame.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..text import escaped
+from ..text import counted, escaped
 from .collect import DATA, MAX_TEXT, TESTS, VERSION, ReportError
 
 if TYPE_CHECKING:
     import jinja2
 
-MAX_LINES = 10_000  # of the transcripts on a test's page
+MAX_LINES = 10_000  # of all transcripts on a test's page
 MAX_MESSAGE_LINES = 120  # of the transcript on a message's page
-_AFTER = 20
+_AFTER = 20  # of these lines, from the reply that accepts the message on
 
 _HERE = Path(__file__).parent / "templates"
 _ASSETS = ("report.css", "report.js")
@@ -39,9 +39,9 @@ def require() -> None:
 
 
 def build(folder: str | PathLike[str]) -> Path:
-    """Writes all pages for the tests that `collect.write_test` left; gives the path of index.html.
+    """Writes the pages of all tests in the folder, and returns the path of index.html.
 
-    May be called again. What a dying worker left unfinished is removed. Raises `ReportError`
+    May be called again. Removes the unfinished data of a worker that died. Raises `ReportError`
     without Jinja2, and `OSError` as writing files does.
     """
     require()
@@ -90,22 +90,23 @@ def _templates() -> jinja2.Environment:
     environment.filters.update(
         block=shown, line=shown_line, breaks=_breaks, size=size, followed=followed, clock=_clock
     )
+    environment.globals["plural"] = counted
     return environment
 
 
 def shown(text: object) -> str:
-    """Text of several lines, what acts on its reader (controls, directions, the unseen) escaped."""
+    """Text of several lines; escapes control, direction and invisible characters."""
     lines = str(text).replace("\r\n", "\n").split("\n")
     return "\n".join([escaped(line, keep="\t") for line in lines])
 
 
 def shown_line(text: object) -> str:
-    """Text for one line: as `shown`, line ends and tabs as escapes, too."""
+    """Text for one line: as `shown`, but line ends and tabs are escaped, too."""
     return escaped(str(text).replace("\r\n", "\n"))
 
 
 def _breaks(text: object) -> str:
-    """For one line that may be broken where the words of a test's name end."""
+    """Text for one line; allows line breaks between the words of a test's name."""
     from markupsafe import Markup, escape
 
     return Markup(re.sub(r"(_+|::|\[)", r"\1<wbr>", str(escape(shown_line(text)))))
@@ -119,7 +120,7 @@ def size(octets: int) -> str:
 
 
 def followed(url: str) -> bool:
-    """Whether the page makes a link of it: only what a browser opens without running it."""
+    """Whether the page may link to this URL: a browser opens it without running anything."""
     return _FOLLOWED.fullmatch(url) is not None
 
 
@@ -136,7 +137,7 @@ def _test_folders(root: Path) -> Iterator[Path]:
 
 
 def _write_pages(test: Path, data: dict[str, Any], templates: jinja2.Environment) -> dict[str, Any]:
-    """The pages of a test; gives its row in the list."""
+    """Writes the pages of a test, and returns its row in the list of tests."""
     messages = [message for server in data["servers"] for message in server["messages"]]
     for server in data["servers"]:
         for message in server["messages"]:
@@ -161,7 +162,7 @@ def _write_pages(test: Path, data: dict[str, Any], templates: jinja2.Environment
 
 
 def _complete(test: Path, message: dict[str, Any], server: dict[str, Any]) -> None:
-    """What the pages need and `data.json` need not hold."""
+    """Adds what the pages need and `data.json` may lack."""
     message["page"] = f"message-{message['key']}.html"
     with open(test / message["source"], "rb") as file:
         octets = file.read(MAX_TEXT + 1)
@@ -182,7 +183,7 @@ def _complete(test: Path, message: dict[str, Any], server: dict[str, Any]) -> No
 
 
 def _excerpt(session: dict[str, Any], queue_id: str) -> dict[str, Any]:
-    """The lines of a session that led to a message, and the few after it."""
+    """The lines of a session up to a message, and a few lines after it."""
     lines = session["exchanges"]
     end = len(lines)
     if end > MAX_MESSAGE_LINES:

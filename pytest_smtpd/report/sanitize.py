@@ -1,8 +1,8 @@
-"""The HTML of a mail, harmless: nothing in it runs, loads, submits or leads anywhere.
+"""Makes the HTML of a mail harmless: nothing in it runs, loads, submits or leads anywhere.
 
-Rule: an allow-list. Every tag, attribute and text that comes out is written here anew, escaped;
-what is on no list does not come out. One pass in linear time, because mail may be hostile to this,
-too (`html.parser` needs a minute for 80 KB of unclosed quotes).
+Rule: an allow-list. Every tag, attribute and text of the result is written here and escaped; a tag
+or attribute that is on no list is dropped. One pass in linear time, because hostile mail may try to
+stop it (`html.parser` needs a minute for 80 KB of unclosed quotes).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ..mail.markup import TAG_NAME, attributes, end_of_declaration, unescape, un
 from . import css
 
 MAX_SOURCE = 2_000_000  # characters; Gmail clips a mail after 102,000
-MAX_NODES = 200_000  # a browser needs a second for these
-MAX_DEPTH = 120  # of open elements: a browser repeats formatting elements in each block
-MAX_IMAGES = 8_000_000  # characters of data: URIs: no image is put in 1,000 times
+MAX_NODES = 200_000  # tags; a browser needs a second for them
+MAX_DEPTH = 120  # open elements; a browser repeats formatting elements in each block
+MAX_IMAGES = 8_000_000  # characters of data: URIs in all, or a mail could show one 1,000 times
 
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
@@ -37,7 +37,7 @@ _TAGS = frozenset(_TAG_NAMES.split())
 _VOID = frozenset({"br", "col", "hr", "img", "wbr"})
 _UNCLOSED_NAMES = "body dd dt li p rp rt tbody td tfoot th thead tr colgroup"
 _UNCLOSED = frozenset(_UNCLOSED_NAMES.split())
-# Those that, left open, a browser opens again in each block that follows (WHATWG 13.2.4.3)
+# If these are not closed, a browser opens them again in each block that follows (WHATWG 13.2.4.3)
 _FORMATTING_NAMES = "a b big code em font i s small strike strong tt u"
 _FORMATTING = frozenset(_FORMATTING_NAMES.split())
 _ATTRIBUTE_NAMES = """
@@ -46,7 +46,7 @@ _ATTRIBUTE_NAMES = """
     rules scope size span start summary text title type valign value vlink vspace width
 """
 _ATTRIBUTES = frozenset(_ATTRIBUTE_NAMES.split())
-# What removed elements are called in the note to the reader
+# The names of removed elements in the report's note
 _REMOVED = {
     "script": "script",
     "iframe": "frame",
@@ -64,7 +64,7 @@ _REMOVED = {
     "link": "link element",
     "base": "base element",
 }
-# Their content is no markup; what a browser without scripts would show of it is nothing
+# Their content is not markup; a browser without scripts shows nothing of it, except of xmp
 _RAW = ("script", "style", "title", "textarea", "iframe", "noembed", "noframes", "xmp")
 _RAW_END = {
     name: re.compile("</" + "".join(f"[{c}{c.upper()}]" for c in name) + r"(?=[\s/>])")
@@ -108,14 +108,14 @@ body {{ margin: 16px; font-family: sans-serif }}
 
 
 class Sanitized(NamedTuple):
-    """Harmless HTML, and what was removed: a name for each kind, with how many there were."""
+    """Harmless HTML, and how many things of each kind were removed."""
 
     html: str
     removed: dict[str, int]
 
 
 def document(source: str, images: Mapping[str, str] | None = None) -> Sanitized:
-    """A complete document for a frame. `images` has a data: URI for each Content-ID."""
+    """A complete document for a frame; `images` maps Content-IDs to data: URIs."""
     body, removed = sanitize(source, images)
     return Sanitized(f"{_HEAD}{body}\n</body>\n</html>\n", removed)
 
@@ -155,11 +155,14 @@ class _Writer:
         return "".join(self._out)
 
     def _text(self, text: str) -> None:
-        # html.unescape may make control characters and surrogates out of references
+        # A reference may stand for a control character or a surrogate
         self._out.append(escape(_HARMFUL.sub("\ufffd", unescape(text)), quote=False))
 
     def _markup(self, start: int) -> int:
-        """Takes what starts with `<`; gives where it ends, -1 where the document ends first."""
+        """Handles the markup that begins with `<` at `start`.
+
+        Returns where the markup ends, or -1 if the document ends first.
+        """
         source = self._source
         self._nodes += 1
         name = TAG_NAME.match(source, start + 1)
@@ -206,7 +209,9 @@ class _Writer:
         found: dict[str, str] = {}
         for attribute in attributes(_ATTRIBUTE, self._source, start, end):
             value = attribute[2] or attribute[3] or attribute[4] or ""
-            found.setdefault(attribute[1].lower(), value)  # the first one counts
+            found.setdefault(
+                attribute[1].lower(), value
+            )  # of two with the same name the first counts
         return found
 
     def _start_tag(self, tag: str, attributes: dict[str, str]) -> None:
@@ -235,7 +240,7 @@ class _Writer:
         if tag == "img":
             kept["src"] = self._image(_value(attributes.get("src", "")).strip())
         elif tag == "a" and attributes.get("href"):
-            # Shown, not followed: the page lists the links, outside of the frame
+            # Only shown: the page lists the links, outside the frame
             kept["title"] = _value(attributes["href"])[:2000]
         written = "".join(f' {name}="{escape(value)}"' for name, value in kept.items())
         self._out.append(f"<{tag}{written}>")
@@ -263,7 +268,7 @@ class _Writer:
         if found is not None and len(found) <= self._room:
             self._room -= len(found)
             return found
-        return "data:,"  # a browser shows the alternative text in its place
+        return "data:,"  # no image: a browser shows the alternative text
 
     def _css_note(self, source: str) -> None:
         if css.loads_something(source):

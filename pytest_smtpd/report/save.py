@@ -1,6 +1,6 @@
-"""`--smtpd-save`: the mail of each test as files.
+"""The files of `--smtpd-save`: the mail of each test.
 
-Rule: a folder holds the mail of one run of one test, and nothing of an earlier pytest run.
+Rule: a folder holds the mail of one run of one test, and no mail of an earlier pytest run.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from ..mailbox.mailbox import Mailbox
+from ..mailbox.store import Store
 from .names import folder_name
 
 if TYPE_CHECKING:
     from ..mail.message import Message
 
-# By this process: reruns get folders of their own, and a shared server's mail is saved once
+# Of this process: each rerun gets another folder, and the mail of a shared server is saved once
 _written: Counter[tuple[str, str]] = Counter()
 _saved: WeakSet[Message] = WeakSet()
 
 
 def check_folder(folder: str | PathLike[str]) -> None:
-    """Raises `ValueError` for a folder that cannot be written, or made; leaves nothing there."""
+    """Raises `ValueError` for a folder that cannot be made or written. Leaves no files there."""
     place = Path(folder).absolute()
     while not os.path.exists(place) and place != place.parent:  # a drive may be missing
         place = place.parent
@@ -42,10 +44,10 @@ def check_folder(folder: str | PathLike[str]) -> None:
 def save_test(folder: str | PathLike[str], nodeid: str, messages: Iterable[Message]) -> list[Path]:
     """Writes each message's `raw` to ``FOLDER/<node id, made safe>/0001.eml`` and so on.
 
-    What was saved for an earlier test is left out: a server that lives through many tests may still
-    hold it. What an earlier run left under that name goes. A test that runs again in the same
-    process (a rerun of a flaky one) gets ``<node id, made safe>.2`` and so on. Without messages
-    there is no folder. Raises `OSError` as writing files does.
+    Leaves out messages that were saved for an earlier test, because a shared server may still hold
+    them. Removes the files of an earlier pytest run. A test that runs again in the same process, as
+    flaky ones do, gets ``<node id, made safe>.2`` and so on. Makes no folder without messages.
+    Raises `OSError` as writing files does.
     """
     key = (str(folder), nodeid)
     _written[key] += 1
@@ -54,21 +56,14 @@ def save_test(folder: str | PathLike[str], nodeid: str, messages: Iterable[Messa
         _remove_old(Path(folder), name)
     else:
         name = f"{name}.{_written[key]}"
-    target = Path(folder, name)
     new = [message for message in messages if message not in _saved]
-    paths = []
-    for number, message in enumerate(new, start=1):
-        if number == 1:
-            target.mkdir(parents=True, exist_ok=True)
-        path = target / f"{number:04}.eml"
-        path.write_bytes(message.raw)
-        paths.append(path)
+    paths = Mailbox(Store(new)).save(Path(folder, name)) if new else []
     _saved.update(new)
     return paths
 
 
 def _remove_old(folder: Path, name: str) -> None:
-    """Only what `save_test` writes, so that a mistaken DIR costs nobody their files."""
+    """Removes only files that `save_test` writes: DIR may be a folder with other files."""
     for old in [folder / name, *folder.glob(f"{name}.[0-9]*")]:
         if old.is_symlink() or not old.is_dir():
             continue
@@ -77,4 +72,4 @@ def _remove_old(folder: Path, name: str) -> None:
         try:
             old.rmdir()
         except OSError:
-            pass  # somebody else's file is in it
+            pass  # another file is in it

@@ -282,7 +282,7 @@ class Daemon:
             if refusal is not None:
                 hints.append(f"refused: {refusal}")
         for other, before in self.others:
-            _, messages = other.state.messages._store.since(before)
+            messages = other.state.mail.since(before)
             if messages and other.endpoint is not None:
                 came = counted(len(messages), "message")
                 hints.append(f"{came} at the other server, {other.endpoint.url}")
@@ -296,7 +296,7 @@ class Daemon:
 
     def mind(self, other: Daemon) -> None:
         """Mail that reaches the other server from now on may have been meant for this one."""
-        self.others.append((other, other.state.messages._store.end()))
+        self.others.append((other, other.state.mail.end()))
 
 
 def _drained(box: list[Any]) -> list[Any]:

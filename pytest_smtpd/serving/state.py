@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from ..mail.mailbox import Mailbox
 from ..mail.message import Envelope, Message
+from ..mailbox.mailbox import Mailbox
+from ..mailbox.store import Store
 from ..policy.callbacks import Raised
 from ..policy.fault_list import FaultList
 from ..policy.judge import Judge
@@ -44,8 +45,9 @@ class State:
     def __init__(self, options: Options, hints: Callable[[], Sequence[str]]) -> None:
         self.faults = FaultList()
         self.mask = Mask()
-        self.messages = Mailbox("messages", hints, self.hide)
-        self.strays = Mailbox("strays", hide=self.hide)
+        self.mail, self.stray_mail = Store(), Store()
+        self.messages = Mailbox(self.mail, "messages", hints, self.hide)
+        self.strays = Mailbox(self.stray_mail, "strays", hide=self.hide)
         self.sessions: list[SessionRecord] = []
         self.epoch = 0  # grows with each test: a message belongs to that of its MAIL command
         self.raised: list[Raised] = []  # by callbacks, to be shown when the server stops
@@ -78,8 +80,8 @@ class State:
             self.epoch += 1
             self.mask = Mask()  # the records of the last test keep theirs
             self._learn_secrets()
-            self.messages._remove_all()
-            self.strays._remove_all()
+            self.mail.clear()
+            self.stray_mail.clear()
             self.sessions.clear()
 
     def open_record(self, peer: tuple[str, int]) -> tuple[SessionJournal, int]:
@@ -142,5 +144,5 @@ class State:
         """Keeps a message; from now on it may be answered 250."""
         record.messages.append(message)
         with self._changing_tests:
-            box = self.messages if transaction.tag == self.epoch else self.strays
-            box._add(message)
+            store = self.mail if transaction.tag == self.epoch else self.stray_mail
+            store.add(message)
