@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, dataclass_transform
 
 from . import checks
 from ._version import __version__
-from .smtp.extensions import EXTENSIONS
+from .smtp.extensions import EXTENSIONS, MECHANISMS
 
 if TYPE_CHECKING:
     import ssl
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .faults import Fault
     from .mail.message import Message
     from .rejection import RejectOption
-
-MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER")
 
 
 class Option:

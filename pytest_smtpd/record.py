@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from .clock import monotonic
+from .smtp.auth.sasl import encoded
 from .smtp.content import violations_in
-from .smtp.sasl import encoded
 from .smtp.violations import VIOLATIONS, Violation
 from .text import escaped
 

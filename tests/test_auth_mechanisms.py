@@ -13,17 +13,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pytest_smtpd.smtp.auth import (
-    MECHANISMS,
-    Challenge,
-    Failure,
-    Mechanism,
-    ScramSHA256,
-    Success,
-    Users,
-    offered,
-    saslprep,
-)
+from pytest_smtpd.smtp.auth.base import Challenge, Failure, Mechanism, Success, Users
+from pytest_smtpd.smtp.auth.mechanisms import MECHANISMS, offered
+from pytest_smtpd.smtp.auth.sasl import saslprep
+from pytest_smtpd.smtp.auth.scram import ScramSHA256
+from pytest_smtpd.smtp.extensions import MECHANISMS as NAMES
 
 PASSWORD = "s3kr1t-Pa55"
 USERS = {"ann": PASSWORD, "bob": "hunter2"}
@@ -52,14 +46,18 @@ def data(step: object) -> bytes:
 
 
 def test_mechanisms_come_in_the_order_of_the_default() -> None:
-    assert list(MECHANISMS) == [
-        "PLAIN",
-        "LOGIN",
-        "CRAM-MD5",
-        "SCRAM-SHA-256",
-        "XOAUTH2",
-        "OAUTHBEARER",
-    ]
+    assert (
+        list(MECHANISMS)
+        == list(NAMES)
+        == [
+            "PLAIN",
+            "LOGIN",
+            "CRAM-MD5",
+            "SCRAM-SHA-256",
+            "XOAUTH2",
+            "OAUTHBEARER",
+        ]
+    )
     assert {name: kind.name for name, kind in MECHANISMS.items()} == {n: n for n in MECHANISMS}
 
 
@@ -616,7 +614,7 @@ def test_saslprep_prepares_once(text: str) -> None:
 
 def test_importing_loads_nothing_heavy() -> None:
     code = (
-        "import sys; before = {*sys.modules}; import pytest_smtpd.smtp.auth; "
+        "import sys; before = {*sys.modules}; import pytest_smtpd.smtp.auth.mechanisms; "
         "heavy = {'ssl', 'socket', 'asyncio', 'threading', 'stringprep', 'secrets'}; "
         "print(heavy & ({*sys.modules} - before))"
     )

@@ -1,6 +1,7 @@
-"""The order of commands: every command in every state of a session, the reply's code told.
+"""The order of commands: every command in every state of a session (RFC 5321 section 4.1.4).
 
-The full cross product, so that no cell of the state machine is left to chance (RFC 5321 4.1.4).
+The first table says which code is the reply; the tests at the end compare the engine with the table
+of `smtp.commands`, command by command and phase by phase, whether it is accepted or refused.
 """
 
 from __future__ import annotations
@@ -8,6 +9,14 @@ from __future__ import annotations
 import pytest
 
 from engine_owner import EngineWire, Owner
+from pytest_smtpd import Reply
+from pytest_smtpd.options import merge
+from pytest_smtpd.record import SessionJournal
+from pytest_smtpd.smtp import commands
+from pytest_smtpd.smtp.commands import COMMANDS, LAST_CHUNK, Command, Phase
+from pytest_smtpd.smtp.events import ChunkReceived, MessageReceived
+from pytest_smtpd.smtp.profile import Profile
+from pytest_smtpd.smtp.session import Session
 
 MAIL = "MAIL FROM:<ann@example.com>\r\n"
 RCPT = "RCPT TO:<bob@example.net>\r\n"
@@ -105,3 +114,103 @@ def test_lmtp(state: str, command: str, code: str) -> None:
     wire = at(state, protocol="lmtp")
     wire.send(command.encode() + b"\r\n")
     assert (wire.receive(0.0) or b"")[:3].decode() == code
+
+
+# ---- the engine goes where the table says
+
+LINES = {
+    "HELO": b"HELO c\r\n",
+    "EHLO": b"EHLO c\r\n",
+    "LHLO": b"LHLO c\r\n",
+    "STARTTLS": b"STARTTLS\r\n",
+    "AUTH": b"AUTH PLAIN AGEAYg==\r\n",
+    "MAIL": b"MAIL FROM:<a@example.com>\r\n",
+    "RCPT": b"RCPT TO:<b@example.com>\r\n",
+    "DATA": b"DATA\r\n",
+    "BDAT": b"BDAT 1\r\nx",
+    "BDAT LAST": b"BDAT 1 LAST\r\nx",
+    "RSET": b"RSET\r\n",
+    "NOOP": b"NOOP\r\n",
+    "VRFY": b"VRFY a\r\n",
+    "EXPN": b"EXPN a\r\n",
+    "HELP": b"HELP\r\n",
+    "QUIT": b"QUIT\r\n",
+}
+ROWS_OF_THE_TABLE = {**COMMANDS, "BDAT LAST": LAST_CHUNK}
+WAYS: dict[Phase, list[str]] = {
+    Phase.REFUSED: [],
+    Phase.START: [],
+    Phase.READY: ["EHLO"],
+    Phase.SENDER: ["EHLO", "MAIL"],
+    Phase.RECIPIENT: ["EHLO", "MAIL", "RCPT"],
+    Phase.CHUNKS: ["EHLO", "MAIL", "RCPT", "BDAT"],
+}
+REFUSAL = Reply(550, "No")
+
+
+def standing(phase: Phase, name: str) -> Session:
+    """A session in this phase, of the protocol that has the command, with all extensions."""
+    protocol = "lmtp" if name == "LHLO" else "smtp"
+    options = merge({"tls": "starttls", "users": "any", "protocol": protocol})
+    session = Session(Profile(options, date=str), SessionJournal())
+    session.connect("127.0.0.1")
+    assert session.next_event() is not None
+    if phase is Phase.REFUSED:
+        session.refuse(REFUSAL)
+    else:
+        session.accept()
+    for earlier in WAYS[phase]:
+        say(session, "LHLO" if (name, earlier) == ("LHLO", "EHLO") else earlier)
+    session.bytes_to_send()
+    assert session.phase is phase
+    return session
+
+
+def say(session: Session, name: str, verdict: str = "accepted") -> tuple[bytes, bool]:
+    """Has a command carried out, with its message or handshake.
+
+    What the server said, and whether the command itself was refused, not the message.
+    """
+    session.receive(LINES[name])
+    said, refused = b"", False
+    while (event := session.next_event()) is not None:
+        is_message = isinstance(event, MessageReceived)
+        # A chunk of a message is no command, and no rule acts on it
+        if verdict == "accepted" or isinstance(event, ChunkReceived):
+            session.accept()
+        elif is_message or verdict == "refused":
+            session.refuse(REFUSAL)
+            refused = not is_message
+        else:
+            session.accept()
+        said += session.bytes_to_send()
+        if said.startswith(b"354") and said.count(b"\r\n") == 1:
+            session.receive(b".\r\n")
+    if session.tls_due:
+        session.tls_established()
+    return said + session.bytes_to_send(), refused
+
+
+@pytest.mark.parametrize("phase", WAYS, ids=lambda phase: phase.name)
+@pytest.mark.parametrize(("name", "command"), ROWS_OF_THE_TABLE.items(), ids=ROWS_OF_THE_TABLE)
+@pytest.mark.parametrize("verdict", ["accepted", "refused", "message refused"])
+def test_where_a_command_leads(name: str, command: Command, phase: Phase, verdict: str) -> None:
+    session = standing(phase, name)
+    said, refused = say(session, name, verdict)
+    may_come = phase in command.leads_to
+    assert said.startswith(b"503 ") is not may_come
+    assert session.phase is (command.leads_to[phase] if may_come and not refused else phase)
+    assert session.closing is (session.phase is Phase.CLOSED)
+
+
+@pytest.mark.parametrize("verdict", commands.OPENINGS)
+def test_where_a_verdict_on_the_host_leads(verdict: str) -> None:
+    options = {"reject_host": "*"} if verdict == "550" else {}
+    wire = Owner(**options).connect(lambda data: [data])
+    assert (wire.receive(0.0) or b"")[:3].decode() == verdict
+    assert wire.session.phase is commands.OPENINGS[verdict]
+
+
+def test_every_command_has_a_line_here() -> None:
+    assert set(LINES) == set(ROWS_OF_THE_TABLE)
+    assert set(WAYS) == set(Phase) - {Phase.CONNECT, Phase.CLOSED}

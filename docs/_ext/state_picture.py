@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from state_machine import CLOSED, Step, described, openings, steps
+from state_machine import Step, described, steps
 
-from pytest_smtpd.smtp.commands import Phase
+from pytest_smtpd.smtp.commands import OPENINGS, Phase
 
 WIDTH = 780
 _BOX, _LEFT = 270, 112  # of the column
@@ -122,15 +122,15 @@ def picture() -> str:
 
 def _columns(found: Sequence[Step]) -> tuple[list[Phase], list[Phase]]:
     """The phases on the way of a mail, and those that lead nowhere but out."""
-    on_the_way = {step.source for step in found if isinstance(step.target, Phase)}
+    on_the_way = {step.source for step in found if step.target not in (None, Phase.CLOSED)}
     column = [phase for phase in Phase if phase is Phase.CONNECT or phase in on_the_way]
-    return column, [phase for phase in Phase if phase not in column]
+    return column, [phase for phase in Phase if phase not in (*column, Phase.CLOSED)]
 
 
 def _boxes(
     found: Sequence[Step], column: Sequence[Phase], beside: Sequence[Phase]
-) -> dict[Phase | str, _Box]:
-    boxes: dict[Phase | str, _Box] = {}
+) -> dict[Phase, _Box]:
+    boxes: dict[Phase, _Box] = {}
     y = 1.0
     for phase in column:
         stays = [step.command for step in found if step.source is phase is step.target]
@@ -141,7 +141,9 @@ def _boxes(
     for phase in beside:
         boxes[phase] = _Box(phase.name, phase.value, (), _SIDE, y, WIDTH - _SIDE - 1)
         y = boxes[phase].bottom + _GAP
-    boxes[CLOSED] = _Box(CLOSED, "the connection ends", (), _SIDE, y, WIDTH - _SIDE - 1)
+    boxes[Phase.CLOSED] = _Box(
+        Phase.CLOSED.name, Phase.CLOSED.value, (), _SIDE, y, WIDTH - _SIDE - 1
+    )
     return boxes
 
 
@@ -159,9 +161,9 @@ def _wrapped(words: Sequence[str]) -> list[str]:
 
 
 def _forward(
-    found: Sequence[Step], boxes: dict[Phase | str, _Box], column: Sequence[Phase]
+    found: Sequence[Step], boxes: dict[Phase, _Box], column: Sequence[Phase]
 ) -> Iterator[str]:
-    for verdict, phase in openings().items():
+    for verdict, phase in OPENINGS.items():
         start, end = boxes[Phase.CONNECT], boxes[phase]
         if phase in column:
             yield _way((start.middle, start.bottom), (end.middle, end.y))
@@ -186,7 +188,9 @@ def _lanes(found: Sequence[Step], column: Sequence[Phase]) -> list[_Lane]:
     sources: dict[tuple[str, Phase, bool], list[Phase]] = {}
     for step in found:
         target = step.target
-        if isinstance(target, Phase) and step.source in column and target is not step.source:
+        if target is None or target is Phase.CLOSED or step.source not in column:
+            continue
+        if target is not step.source:
             if column.index(target) == column.index(step.source) + 1:
                 continue  # straight down
             sources.setdefault((step.command, target, step.message), []).append(step.source)
@@ -200,7 +204,7 @@ def _lanes(found: Sequence[Step], column: Sequence[Phase]) -> list[_Lane]:
 
 
 def _back(
-    found: Sequence[Step], boxes: dict[Phase | str, _Box], column: Sequence[Phase]
+    found: Sequence[Step], boxes: dict[Phase, _Box], column: Sequence[Phase]
 ) -> Iterator[str]:
     lanes = _lanes(found, column)
     for right in (False, True):
@@ -229,7 +233,7 @@ def _back(
 
 
 def _ports(
-    side: Sequence[_Lane], depth: dict[int, int], boxes: dict[Phase | str, _Box]
+    side: Sequence[_Lane], depth: dict[int, int], boxes: dict[Phase, _Box]
 ) -> dict[tuple[int, Phase], float]:
     """Where each line meets each box: so ordered that none crosses another."""
     met: dict[Phase, list[tuple[int, int, int]]] = {}
@@ -252,14 +256,14 @@ def _overlap(one: _Lane, other: _Lane) -> bool:
 
 
 def _ends(
-    found: Sequence[Step], boxes: dict[Phase | str, _Box], column: Sequence[Phase]
+    found: Sequence[Step], boxes: dict[Phase, _Box], column: Sequence[Phase]
 ) -> tuple[list[str], float]:
     """A frame around all phases that the same commands end, and the ways out; the height."""
     closing: dict[Phase, list[str]] = {}
     for step in found:
-        if step.target == CLOSED:
+        if step.target is Phase.CLOSED:
             closing.setdefault(step.source, []).append(step.command)
-    end, parts = boxes[CLOSED], []
+    end, parts = boxes[Phase.CLOSED], []
     framed = [boxes[phase] for phase in column if phase in closing]
     top, bottom = framed[0].y - 14, framed[-1].bottom + 14
     parts.append(

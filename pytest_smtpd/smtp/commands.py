@@ -1,20 +1,20 @@
-"""The state machine as two tables: where a session stands, and which commands it then takes.
+"""The state machine as one table: each command, the phases it may come in, and where it leads.
 
-All order is here: `dispatch` looks a command up and learns whether it may come now; an absent
-phase is the 503. Engine tests walk the full cross product; the picture in the docs is drawn
-from these tables.
+The engine takes its next phase from here. A missing phase is the 503. The picture in the docs is
+drawn from this table.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import Enum
+from typing import NamedTuple
 
 
 class Phase(Enum):
     """Where a session stands between two commands (RFC 5321 section 4.1.4)."""
 
-    # Enum's own is Python code, and every command is looked up by the phase it comes in
+    # Enum.__hash__ is Python code, and every command is looked up by its phase
     __hash__ = object.__hash__
 
     CONNECT = "before the greeting"
@@ -24,43 +24,83 @@ class Phase(Enum):
     SENDER = "a sender is given"
     RECIPIENT = "a recipient is accepted"
     CHUNKS = "BDAT has begun the message"
+    CLOSED = "the connection ends"
 
 
-_GREETED = frozenset({Phase.START, Phase.READY, Phase.SENDER, Phase.RECIPIENT, Phase.CHUNKS})
-_READY = frozenset({Phase.READY})
+# Where the two verdicts on a client that connects lead, by the code of the usual reply
+OPENINGS: dict[str, Phase] = {"220": Phase.START, "550": Phase.REFUSED}
+
+_GREETED = (Phase.START, Phase.READY, Phase.SENDER, Phase.RECIPIENT, Phase.CHUNKS)
+_STAYS = {phase: phase for phase in _GREETED}
+_BEGINS_ANEW = dict.fromkeys(_GREETED, Phase.READY)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What a verb needs: the phases it may come in, an extension, and security before it."""
+class Command(NamedTuple):
+    """A row of the table: a verb, where it leads, and what it needs.
 
-    phases: frozenset[Phase]
+    `leads_to` has the phases in which the command may come. A command that is refused leaves the
+    session where it is. A command that brings a message leads on when the message has its verdict,
+    whichever that is; STARTTLS when the handshake is done; all others when they are accepted.
+    """
+
+    usage: str  # what HELP says, and what a command of wrong syntax is answered with
+    leads_to: Mapping[Phase, Phase]
     extension: str | None = None
     before_tls: bool = False  # taken in clear although TLS is required (RFC 3207 section 4)
     before_auth: bool = False  # taken although AUTH is required (RFC 4954 section 4)
-    in_group: bool = False  # may be followed at once by more (RFC 2920 section 3.1)
-    lmtp: bool | None = None  # of one protocol only (RFC 2033 section 4.1)
+    in_group: bool = False  # the next command may follow without waiting (RFC 2920 section 3.1)
+    lmtp: bool | None = None  # for one protocol only (RFC 2033 section 4.1)
+    brings_message: bool = False
 
 
 COMMANDS: dict[str, Command] = {
-    "HELO": Command(_GREETED, before_auth=True, lmtp=False),
-    "EHLO": Command(_GREETED, before_tls=True, before_auth=True, lmtp=False),
-    "LHLO": Command(_GREETED, before_tls=True, before_auth=True, lmtp=True),
-    "STARTTLS": Command(_READY, "STARTTLS", before_tls=True, before_auth=True),
-    "AUTH": Command(_READY, "AUTH", before_auth=True),
-    "MAIL": Command(_READY, in_group=True),
-    "RCPT": Command(frozenset({Phase.SENDER, Phase.RECIPIENT}), in_group=True),
-    "DATA": Command(frozenset({Phase.RECIPIENT})),
-    "BDAT": Command(frozenset({Phase.RECIPIENT, Phase.CHUNKS}), "CHUNKING", in_group=True),
-    "RSET": Command(_GREETED, before_auth=True, in_group=True),
-    "NOOP": Command(_GREETED, before_tls=True, before_auth=True),
-    "VRFY": Command(_GREETED),
-    "EXPN": Command(_GREETED),
-    "HELP": Command(_GREETED, "HELP"),
-    "QUIT": Command(_GREETED | {Phase.REFUSED}, before_tls=True, before_auth=True),
+    "HELO": Command("HELO hostname", _BEGINS_ANEW, before_auth=True, lmtp=False),
+    "EHLO": Command("EHLO hostname", _BEGINS_ANEW, before_tls=True, before_auth=True, lmtp=False),
+    "LHLO": Command("LHLO hostname", _BEGINS_ANEW, before_tls=True, before_auth=True, lmtp=True),
+    "STARTTLS": Command(
+        "STARTTLS", {Phase.READY: Phase.START}, "STARTTLS", before_tls=True, before_auth=True
+    ),
+    "AUTH": Command(
+        "AUTH mechanism [initial-response]",
+        {Phase.READY: Phase.READY},
+        "AUTH",
+        before_auth=True,
+    ),
+    "MAIL": Command("MAIL FROM:<address> [parameters]", {Phase.READY: Phase.SENDER}, in_group=True),
+    "RCPT": Command(
+        "RCPT TO:<address> [parameters]",
+        {Phase.SENDER: Phase.RECIPIENT, Phase.RECIPIENT: Phase.RECIPIENT},
+        in_group=True,
+    ),
+    "DATA": Command("DATA", {Phase.RECIPIENT: Phase.READY}, brings_message=True),
+    "BDAT": Command(
+        "BDAT chunk-size [LAST]",
+        {Phase.RECIPIENT: Phase.CHUNKS, Phase.CHUNKS: Phase.CHUNKS},
+        "CHUNKING",
+        in_group=True,
+    ),
+    # RFC 5321 section 4.1.1.5: RSET ends a transaction and greets nobody
+    "RSET": Command(
+        "RSET", {**_BEGINS_ANEW, Phase.START: Phase.START}, before_auth=True, in_group=True
+    ),
+    "NOOP": Command("NOOP [text]", _STAYS, before_tls=True, before_auth=True),
+    "VRFY": Command("VRFY text", _STAYS),
+    "EXPN": Command("EXPN text", _STAYS),
+    "HELP": Command("HELP [command]", _STAYS, "HELP"),
+    "QUIT": Command(
+        "QUIT",
+        dict.fromkeys((*_GREETED, Phase.REFUSED), Phase.CLOSED),
+        before_tls=True,
+        before_auth=True,
+    ),
 }
 
-# RFC 821's mail-to-terminal commands, RFC 1985, RFC 4468: known, not done here
+# BDAT with LAST: the same command, but it leads elsewhere
+LAST_CHUNK = COMMANDS["BDAT"]._replace(
+    leads_to={Phase.RECIPIENT: Phase.READY, Phase.CHUNKS: Phase.READY}, brings_message=True
+)
+
+# Known, not done here: RFC 821's mail-to-terminal commands, RFC 1985, RFC 2645, RFC 4468
 UNIMPLEMENTED = frozenset({"TURN", "SEND", "SOML", "SAML", "ETRN", "ATRN", "BURL", "XCLIENT"})
 
 _WHY: dict[tuple[str, Phase], str] = {

@@ -1,6 +1,6 @@
-"""The octets of a message: where they end, dot-stuffing undone, bounded in memory.
+"""Reads the octets of a message: finds their end, undoes dot-stuffing, bounds memory.
 
-Only CRLF . CRLF ends DATA (RFC 5321 section 4.1.1.4); anything like it is content.
+Rule: only CRLF . CRLF ends DATA (RFC 5321 section 4.1.1.4); anything similar is content.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ MAX_TEXT_LINE = 998  # RFC 5321 section 4.5.3.1.6, RFC 5322 section 2.1.1, witho
 
 
 class _Content:
-    """What has been read of a message, up to a limit in octets: beyond it is counted, not kept."""
+    """What has been read of a message. Octets beyond the limit are counted and not kept."""
 
     __slots__ = ("_limit", "_pieces", "size")
 
@@ -31,7 +31,7 @@ class _Content:
             self._pieces.clear()
 
     def content(self) -> bytes:
-        """The whole message; the reader keeps nothing of it."""
+        """The whole message; the reader drops its copy."""
         pieces, self._pieces = self._pieces, []
         return b"".join(pieces)
 
@@ -39,8 +39,8 @@ class _Content:
 class DataReader(_Content):
     """Reads what follows 354 up to the final dot.
 
-    Works on whole reads with `find` and `replace`, never line by line: that is what makes 20 MB
-    of one-character lines as cheap as 20 MB of anything else.
+    Works on whole reads with `find` and `replace`, never line by line, so that 20 MB of
+    one-character lines cost no more than 20 MB of other text.
     """
 
     __slots__ = ("_at_start", "_held")
@@ -51,7 +51,7 @@ class DataReader(_Content):
         self._at_start = True
 
     def feed(self, data: bytes) -> bytes | None:
-        """Takes octets; gives back what stands behind the final dot once it has come."""
+        """Takes octets; returns what follows the final dot, and None before the dot is there."""
         if self._held:
             data = self._held + data
             self._held = b""
@@ -60,15 +60,15 @@ class DataReader(_Content):
             data = b"\r\n" + data
         else:
             self._at_start = False
-        # Without a dot in front of a line there is neither an end nor anything to undo; without
-        # any dot, as in base64, a search of 0.05 ns an octet shows it and not one of 1 ns
+        # Without a dot at the start of a line there is neither an end nor anything to undo. Text
+        # without any dot, base64 for example, is recognised in 0.05 ns an octet instead of 1 ns
         dot = data.find(b"\r\n.") if b"." in data else -1
         end = dot if dot < 0 or data.startswith(_END, dot) else data.find(_END, dot)
         if end >= 0:
             self._take(data[: end + 2], dot < end)
             return data[end + len(_END) :]
-        # What may be the beginning of the end waits for the next read; so no piece is cut
-        # inside a CRLF or between it and a dot
+        # Hold back what may be the beginning of the end, so that no piece is cut inside a CRLF
+        # or between CRLF and dot
         if data.endswith(_BEGINNINGS_OF_END):
             held = next(len(each) for each in _BEGINNINGS_OF_END if data.endswith(each))
             data, self._held = data[:-held], data[-held:]
@@ -87,23 +87,23 @@ class DataReader(_Content):
 
 
 class ChunkReader(_Content):
-    """Collects the chunks of BDAT (RFC 3030 section 2): nothing in them is special."""
+    """Collects the chunks of BDAT (RFC 3030 section 2), in which no octet is special."""
 
     __slots__ = ("chunk_size", "last", "remaining")
 
     def __init__(self) -> None:
         super().__init__(None)
-        self.chunk_size = 0  # octets of the present chunk, and how many are still to come
-        self.remaining = 0
+        self.chunk_size = 0  # octets of the present chunk
+        self.remaining = 0  # octets of it that are still to come
         self.last = False
 
     def begin(self, octets: int, last: bool, limit: int | None) -> None:
-        """A chunk of so many octets comes; `limit` is that of the message."""
+        """A chunk of this many octets comes; `limit` is that of the message, in octets."""
         self.chunk_size = self.remaining = octets
         self.last, self._limit = last, limit
 
     def feed(self, data: bytes) -> bytes | None:
-        """Takes octets; gives back what stands behind the chunk once it is whole."""
+        """Takes octets; returns what follows the chunk, and None before the chunk is whole."""
         piece, rest = data[: self.remaining], data[self.remaining :]
         self.remaining -= len(piece)
         self._keep(piece)
@@ -111,7 +111,7 @@ class ChunkReader(_Content):
 
 
 def violations_in(raw: bytes, *, eight_bit: bool) -> list[str]:
-    """The codes of the violations in a message's octets (see `violations`)."""
+    """The codes of the violations in a message's octets; `eight_bit` allows octets over 127."""
     found = []
     line_ends = raw.count(b"\r\n")
     if raw.count(b"\n") != line_ends:
@@ -126,10 +126,10 @@ def violations_in(raw: bytes, *, eight_bit: bool) -> list[str]:
 
 
 def find_long_line(raw: bytes, start: int, end: int) -> int | None:
-    """Where the first line of over 998 octets begins.
+    """The place of the first line of over 998 octets, None without one.
 
-    Leaps from line feed to line feed, each as far ahead as the limit allows: a handful of searches
-    a kilobyte, however short the lines are.
+    Leaps to the last line feed within the limit, again and again: a few searches a kilobyte,
+    however short the lines are.
     """
     window = MAX_TEXT_LINE + len(b"\r\n")
     while end - start > MAX_TEXT_LINE:

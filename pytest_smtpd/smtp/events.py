@@ -1,14 +1,13 @@
-"""What a session asks its owner about. Each event stops the session until its verdict.
+"""The questions of a session to its owner. Each event stops the session until its verdict.
 
-Events are made by the engine and changed by nobody. They are not frozen: that would treble the
-cost of making one, and a message takes four.
-
-`stage` is the name under which faults and callbacks know the event (docs/faults.md).
+The engine makes events, and nobody changes them. They are not frozen, which would treble the cost
+of making one, and a message takes four.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 Parameters = dict[str, str | None]
@@ -16,13 +15,13 @@ Parameters = dict[str, str | None]
 
 @dataclass(slots=True)
 class Transaction:
-    """A mail transaction in the making (RFC 5321 section 3.3); the engine alone writes it."""
+    """A mail transaction under way (RFC 5321 section 3.3). Only the engine changes it."""
 
     mail_from: str
     mail_parameters: Parameters
     rcpt_to: list[str]
     rcpt_parameters: list[Parameters]
-    tag: object  # the session's when MAIL came
+    tag: object  # the tag of the session at the time of MAIL
 
     @property
     def utf8(self) -> bool:
@@ -30,12 +29,12 @@ class Transaction:
 
     @property
     def binary(self) -> bool:
-        """Any octets at all, in no lines (RFC 3030 section 3)."""
+        """The content may be any octets, not only lines (RFC 3030 section 3)."""
         return self._body == "BINARYMIME"
 
     @property
     def eight_bit(self) -> bool:
-        """Octets over 127 may come (RFC 6152 section 2, RFC 6531 section 3.6)."""
+        """Octets over 127 were announced (RFC 6152 section 2, RFC 6531 section 3.6)."""
         return self._body == "8BITMIME" or self.utf8
 
     @property
@@ -43,101 +42,140 @@ class Transaction:
         return (self.mail_parameters.get("BODY") or "").upper()
 
 
+class _Event:
+    """What all events have."""
+
+    __slots__ = ()
+
+    stage: ClassVar[str]
+    """The name under which faults and callbacks know the event (docs/faults.md)."""
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        """The texts that a rule, a callback or `match=` of a fault is about.
+
+        The client's IP address at `connect`, the name after HELO, the address of MAIL and RCPT, the
+        recipients of a message; empty at all other stages.
+        """
+        return ()
+
+
 @dataclass(slots=True)
-class Connected:
-    """A client is there and waits for the greeting."""
+class Connected(_Event):
+    """A client is connected and waits for the greeting; `peer` is its IP address."""
 
     peer: str
-    stage: ClassVar[str] = "connect"
+    stage = "connect"
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        return (self.peer,)
 
 
 @dataclass(slots=True)
-class Hello:
+class Hello(_Event):
     """HELO, EHLO or LHLO."""
 
     verb: str
     name: str
-    stage: ClassVar[str] = "helo"
+    stage = "helo"
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        return (self.name,)
+
+
+class StartTLS(_Event):
+    """STARTTLS. When it is accepted, the owner sends what is due and starts the handshake."""
+
+    __slots__ = ()
+    stage = "starttls"
 
 
 @dataclass(slots=True)
-class StartTLS:
-    """STARTTLS; once accepted, the owner sends what is due and starts the handshake."""
-
-    stage: ClassVar[str] = "starttls"
-
-
-@dataclass(slots=True)
-class Auth:
-    """AUTH with a mechanism that is offered."""
+class Auth(_Event):
+    """AUTH with a mechanism that is offered; `initial` is the decoded initial response, if any."""
 
     mechanism: str
-    stage: ClassVar[str] = "auth"
+    initial: bytes | None = field(default=None, repr=False)  # credentials
+    stage = "auth"
 
 
 @dataclass(slots=True)
-class Mail:
+class Mail(_Event):
     """MAIL, its path and parameters well-formed."""
 
     address: str
     transaction: Transaction
-    stage: ClassVar[str] = "mail"
+    stage = "mail"
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        return (self.address,)
 
 
 @dataclass(slots=True)
-class Rcpt:
+class Rcpt(_Event):
     """RCPT, its path and parameters well-formed."""
 
     address: str
     parameters: Parameters
     transaction: Transaction
-    stage: ClassVar[str] = "rcpt"
+    stage = "rcpt"
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        return (self.address,)
 
 
 @dataclass(slots=True)
-class Data:
-    """The DATA command, with a sender and a recipient there."""
+class Data(_Event):
+    """The DATA command, when there is a sender and a recipient."""
 
     transaction: Transaction
-    stage: ClassVar[str] = "data"
+    stage = "data"
 
 
 @dataclass(slots=True)
-class ChunkReceived:
-    """A BDAT chunk that is not the last one came, so many octets; no fault or rule is about it."""
+class ChunkReceived(_Event):
+    """A BDAT chunk came that is not the last one; no fault or rule acts on it."""
 
     octets: int
-    stage: ClassVar[str] = "chunk"
+    stage = "chunk"
 
 
 @dataclass(slots=True)
-class MessageReceived:
-    """The final dot, or the last BDAT chunk, came: this is the whole message."""
+class MessageReceived(_Event):
+    """The final dot, or the last BDAT chunk, came: `raw` is the whole message."""
 
     raw: bytes
     transaction: Transaction
-    stage: ClassVar[str] = "message"
+    stage = "message"
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        return self.transaction.rcpt_to
 
 
-@dataclass(slots=True)
-class Rset:
+class Rset(_Event):
     """RSET."""
 
-    stage: ClassVar[str] = "rset"
+    __slots__ = ()
+    stage = "rset"
 
 
-@dataclass(slots=True)
-class Noop:
+class Noop(_Event):
     """NOOP."""
 
-    stage: ClassVar[str] = "noop"
+    __slots__ = ()
+    stage = "noop"
 
 
-@dataclass(slots=True)
-class Quit:
+class Quit(_Event):
     """QUIT."""
 
-    stage: ClassVar[str] = "quit"
+    __slots__ = ()
+    stage = "quit"
 
 
 Event = (

@@ -1,74 +1,55 @@
-"""The grammar of command lines: one function a production, its RFC section above it.
+"""The grammar of command lines: one function for each production, its RFC section above it.
 
-Functions return parsed values or raise `Malformed` with the reply that is due.
+The functions return parsed values, or raise `Refused` with the reply that is due.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Container
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 from . import replies
+from .commands import COMMANDS
 from .events import Parameters
 from .replies import Reply, fill
 
 
-class Malformed(Exception):
-    """A command line that does not parse; `reply` is what the client gets."""
+class Refused(Exception):
+    """A command is not carried out: the reply, and the code of the violation if it is one.
 
-    def __init__(self, reply: Reply, violation: str = "bad-syntax") -> None:
+    `skips` octets that follow the line belong to the refused command.
+    """
+
+    def __init__(self, reply: Reply, violation: str | None = None, *, skips: int = 0) -> None:
         super().__init__(str(reply))
         self.reply = reply
         self.violation = violation
+        self.skips = skips
 
-
-# What HELP says of each command, and what a wrong one is answered with
-USAGE: dict[str, str] = {
-    "HELO": "HELO hostname",
-    "EHLO": "EHLO hostname",
-    "LHLO": "LHLO hostname",
-    "STARTTLS": "STARTTLS",
-    "AUTH": "AUTH mechanism [initial-response]",
-    "MAIL": "MAIL FROM:<address> [parameters]",
-    "RCPT": "RCPT TO:<address> [parameters]",
-    "DATA": "DATA",
-    "BDAT": "BDAT chunk-size [LAST]",
-    "RSET": "RSET",
-    "NOOP": "NOOP [text]",
-    "VRFY": "VRFY text",
-    "EXPN": "EXPN text",
-    "HELP": "HELP [command]",
-    "QUIT": "QUIT",
-}
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def syntax(verb: str) -> Malformed:
-    return Malformed(fill(replies.SYNTAX, usage=USAGE[verb]))
+def syntax(verb: str) -> Refused:
+    return Refused(fill(replies.SYNTAX, usage=COMMANDS[verb].usage), "bad-syntax")
 
 
 def decode(line: bytes, verb: str) -> str:
-    """The line as text. Octets over 127 are for UTF-8 addresses alone (RFC 6531 section 3.3)."""
+    """The line as text. Only UTF-8 addresses may have octets over 127 (RFC 6531 section 3.3)."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
-        raise Malformed(
-            {"MAIL": replies.BAD_SENDER, "RCPT": replies.BAD_RECIPIENT}.get(
-                verb, fill(replies.SYNTAX, usage=USAGE[verb])
-            ),
-            "non-ascii-command",
-        ) from None
+        reply = {"MAIL": replies.BAD_SENDER, "RCPT": replies.BAD_RECIPIENT}.get(verb)
+        raise Refused(reply or syntax(verb).reply, "non-ascii-command") from None
     if _CONTROL.search(text):
         raise syntax(verb)
     return text
 
 
-# RFC 5321 section 4.1.1.1: Domain or address-literal. Names that no DNS would allow (underscores,
-# single labels) are what real clients send from real machines.
+# RFC 5321 section 4.1.1.1: Domain or address-literal. Names that DNS does not allow (underscores,
+# single labels) pass: real clients send them from real machines.
 def hello_name(argument: bytes, verb: str) -> str:
     name = decode(argument, verb)
     if not name or " " in name or not name.isascii():
@@ -76,8 +57,8 @@ def hello_name(argument: bytes, verb: str) -> str:
     return name
 
 
-# RFC 5321 section 4.1.2: Path = "<" [ A-d-l ":" ] Mailbox ">". What stands in Mailbox is for the
-# address check to judge; here it only has to be delimited: no space or angle bracket unquoted.
+# RFC 5321 section 4.1.2: Path = "<" [ A-d-l ":" ] Mailbox ">". The address check judges
+# what stands in Mailbox; here only its end is found: no space or angle bracket unquoted.
 _PATH = re.compile(
     r"""
     <
@@ -91,18 +72,18 @@ _PATH = re.compile(
 
 
 class Path(NamedTuple):
-    """A reverse or forward path: the address, and the text of the parameters behind it."""
+    """A reverse or forward path: the address, and the text of the parameters behind the path."""
 
     address: str
     parameters: str
-    spaced: bool  # whether a space stood before it
+    spaced: bool  # a space stood before the path
 
 
 def path(argument: bytes, verb: str, keyword: str) -> Path:
     return (_path if len(argument) < 512 else _path.__wrapped__)(argument, verb, keyword)
 
 
-@lru_cache(maxsize=4096)  # an address comes as often as there are messages for it
+@lru_cache(maxsize=4096)  # a suite sends to the same few addresses again and again
 def _path(argument: bytes, verb: str, keyword: str) -> Path:
     bad = replies.BAD_SENDER if verb == "MAIL" else replies.BAD_RECIPIENT
     text = decode(argument, verb)
@@ -114,17 +95,16 @@ def _path(argument: bytes, verb: str, keyword: str) -> Path:
         raise syntax(verb)
     found = _PATH.fullmatch(stripped)
     if found is None:
-        raise Malformed(bad)
+        raise Refused(bad, "bad-syntax")
     return Path(found[1], found[2] or "", len(stripped) != len(rest))
 
 
-# RFC 3461 section 4: xtext, "+" and two hex digits, in upper case, for what is not printable ASCII
+# RFC 3461 section 4: xtext; "+" and two upper-case hex digits for what is not printable ASCII
 _HEXCHAR = r"\+(?-i:[0-9A-F]{2})"
 _XTEXT = rf"(?:[!-*,-<>-~]|{_HEXCHAR})"
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """An ESMTP parameter: the extension it belongs to and the form of its value."""
 
     extension: str
@@ -174,11 +154,11 @@ def parameters(text: str, verb: str, offered: Container[str]) -> Parameters:
             extension = "BINARYMIME"
         if row is None or extension not in offered:
             unknown = fill(replies.UNKNOWN_PARAMETER, name=name)
-            raise Malformed(unknown, "unoffered-extension")
+            raise Refused(unknown, "unoffered-extension")
         if bool(equals) != (row.value is not None) or (
             row.value and not row.value.fullmatch(value)
         ):
-            raise Malformed(fill(replies.BAD_PARAMETER, name=name))
+            raise Refused(fill(replies.BAD_PARAMETER, name=name), "bad-syntax")
         result[name] = value if equals else None
     return result
 

@@ -57,9 +57,9 @@ class Profile:
         self.users = settings.users
         self.mechanisms: tuple[str, ...] = ()
         if settings.users is not None:
-            from . import auth  # hashlib and hmac: only for those who authenticate
+            from .auth import mechanisms  # loads hashlib and hmac
 
-            self.mechanisms = auth.offered(settings.auth_mechanisms, settings.users)
+            self.mechanisms = mechanisms.offered(settings.auth_mechanisms, settings.users)
         self.extensions = self._extensions(settings)
         # one whose extensions all want something else knows EHLO all the same
         self.esmtp = bool(set(settings.extensions).difference(settings.without_extensions))

@@ -1,6 +1,6 @@
 """The AUTH exchange between a session and a SASL mechanism (RFC 4954 section 4).
 
-Base64, the cancelling ``*`` and the reply codes live here; what the octets mean, in `auth`.
+It does base64, the cancelling ``*`` and the replies; the mechanisms know what the octets mean.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ import base64
 import binascii
 from dataclasses import dataclass
 
-from . import replies
-from .auth import MECHANISMS, Challenge, Failure, Success
-from .profile import Profile
-from .replies import Reply, fill
+from .. import replies
+from ..profile import Profile
+from ..replies import Reply, fill
+from .base import Challenge, Failure, Success
+from .mechanisms import MECHANISMS
 
 
 def decode(text: bytes) -> bytes:
-    """Base64 as it stands on the wire. Raises ValueError for anything else, ``=`` included."""
+    """Decodes base64. Raises ValueError for anything else, a lone ``=`` included."""
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error as error:
@@ -24,8 +25,16 @@ def decode(text: bytes) -> bytes:
 
 
 def decode_initial(text: bytes) -> bytes | None:
-    """What stands behind the mechanism: None for nothing, ``=`` is an empty response."""
+    """The initial response of an AUTH command: None without one; ``=`` is an empty response.
+
+    Raises ValueError for anything that is not base64.
+    """
     return None if not text else b"" if text == b"=" else decode(text)
+
+
+def is_cleartext(mechanism: str) -> bool:
+    """Whether this mechanism, if it is known, sends the password or token itself."""
+    return mechanism in MECHANISMS and MECHANISMS[mechanism].cleartext
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ class AuthExchange:
         self._outcome: Reply | None = None
 
     def start(self, outcome: Reply | None = None) -> Turn:
-        """The answer to the AUTH command; `outcome` replaces the last one and lets anyone in."""
+        """The answer to the AUTH command; an `outcome` replaces the last reply of the exchange."""
         self._outcome = outcome
         return self._turn(self._mechanism.start(self._initial))
 

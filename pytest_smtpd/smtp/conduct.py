@@ -1,0 +1,123 @@
+"""What the client does wrong, and when it is not to blame: one object a session.
+
+Violations of single lines are found by `command_line`, those inside a message by `content`; both
+are recorded through here.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+# What the rest of a pipelined group runs into when one of its commands was refused
+_FOLLOWS_A_REFUSAL = frozenset({"bad-sequence", "no-ehlo"})
+
+
+class Journal(Protocol):
+    """Keeps the conversation: the engine calls it for each line and violation as it happens."""
+
+    def client(self, line: bytes) -> None:
+        """A line from the client, without its CRLF; secrets of AUTH are masked."""
+
+    def content(self, octets: int) -> None:
+        """The content of a message, or a chunk of it."""
+
+    def server(self, reply: bytes) -> None:
+        """A reply, all its lines."""
+
+    def message(self, raw: bytes, eight_bit: bool) -> None:
+        """A message was accepted; `content.violations_in` tells what is wrong with its octets.
+
+        `eight_bit` says that octets over 127 were announced.
+        """
+
+    def violation(self, code: str) -> None:
+        """A violation, by its code in the table `violations`."""
+
+
+class Conduct:
+    """What the engine remembers of a client's behaviour. The engine tells it what happens."""
+
+    __slots__ = (
+        "_misled",
+        "_refused",
+        "_said_quit",
+        "_spoke",
+        "_talked_early",
+        "in_group",
+        "journal",
+    )
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal  # the session's owner may replace it between two events
+        self.in_group = False  # the client may send more at once (RFC 2920 section 3.1)
+        self._misled = False  # the owner replaced a reply: do not blame the client for what follows
+        self._refused = False  # a command of this transaction was
+        self._spoke = False
+        self._said_quit = False
+        self._talked_early = False
+
+    def blame(self, code: str) -> None:
+        """Records a violation, unless the client was misled."""
+        if not self._misled:
+            self.journal.violation(code)
+
+    # ---- what the client does
+
+    def talks_early(self) -> None:
+        """The client sends before it has the greeting."""
+        if not self._talked_early:
+            self._talked_early = True
+            self.journal.violation("early-talker")
+
+    def speaks_http(self) -> None:
+        """Nothing that follows is meant for a mail server."""
+        self.blame("http")
+        self._misled = self._said_quit = True
+
+    def cuts_lines_wrongly(self, violation: str) -> None:
+        """A line with a bare CR or LF: it counts as a command, whatever is in it."""
+        self._spoke = True
+        self.blame(violation)
+
+    def completes(self, in_group: bool, more: bool) -> None:
+        """A command or a message is complete; `more` says that octets wait behind it.
+
+        `in_group` says that the client may send more before the reply.
+        """
+        self._spoke, self.in_group = True, in_group
+        if more and not in_group:
+            self.blame("pipelining")
+
+    def quits(self) -> None:
+        self._said_quit = True
+
+    def leaves(self, *, inside_message: bool) -> None:
+        """The client closes the connection."""
+        if self._spoke and not self._said_quit:
+            self.journal.violation("no-quit")
+        if inside_message:
+            self.journal.violation("unfinished-message")
+
+    # ---- how it is answered
+
+    def refused(self, violation: str | None = None) -> None:
+        """A command is refused, for this violation if for any.
+
+        A pipelining client has sent the rest of its group before it can know of the refusal, so
+        commands that are out of sequence after a refusal are no violation.
+        """
+        if violation is not None and not (self._refused and violation in _FOLLOWS_A_REFUSAL):
+            self.blame(violation)
+        self._refused = True
+
+    def forgives(self) -> None:
+        """A transaction begins or ends."""
+        self._refused = False
+
+    def misled(self) -> None:
+        """The owner sent something that is no reply, or nothing."""
+        self._misled = True
+
+    def put_right(self) -> None:
+        """A command was answered, so client and server agree again."""
+        self._misled = False

@@ -1,0 +1,65 @@
+"""What comes from the client: command lines, or the content of a message, whichever is due."""
+
+from __future__ import annotations
+
+from .content import ChunkReader, DataReader
+from .lines import LineBuffer
+
+
+class Intake:
+    """Keeps octets until they are used: `lines` outside of a message, a reader inside."""
+
+    __slots__ = ("_chunks", "_content_progress", "complete", "lines", "reader")
+
+    def __init__(self) -> None:
+        self.lines = LineBuffer()
+        self.reader: DataReader | ChunkReader | None = None  # of the content that is due
+        self.complete = False  # the reader has all of it
+        self._chunks: ChunkReader | None = None  # a message in chunks, also between two of them
+        self._content_progress = 0
+
+    @property
+    def progress(self) -> int:
+        """Grows with each line and each octet of content."""
+        return self.lines.progress + self._content_progress
+
+    @property
+    def content_octets(self) -> int | None:
+        """The octets of the present message that have come so far; None outside of a message."""
+        reader = self.reader or self._chunks
+        return None if reader is None else reader.size
+
+    def begin_data(self, limit: int | None) -> None:
+        """The content of DATA is due; a message over `limit` octets is not kept."""
+        self._begin(DataReader(limit))
+
+    def begin_chunk(self, octets: int, *, last: bool, limit: int | None) -> None:
+        """A chunk of this many octets is due; `limit` is that of the whole message."""
+        self._chunks = self._chunks or ChunkReader()
+        self._chunks.begin(octets, last, limit)
+        self._begin(self._chunks)
+
+    def _begin(self, reader: DataReader | ChunkReader) -> None:
+        self.reader, self.complete = reader, False
+        if self.lines.octets or isinstance(reader, ChunkReader):  # a chunk may be empty
+            self.feed_content(self.lines.take())
+
+    def feed_content(self, data: bytes) -> None:
+        assert self.reader is not None
+        self._content_progress += len(data)
+        rest = self.reader.feed(data)
+        if rest is not None:
+            self.complete = True
+            self.lines.feed(rest)
+
+    def end_content(self) -> DataReader | ChunkReader:
+        """The reader of content that is complete; after it lines are due again."""
+        reader, self.reader = self.reader, None
+        assert reader is not None
+        if not isinstance(reader, ChunkReader) or reader.last:
+            self._chunks = None
+        return reader
+
+    def drop_message(self) -> None:
+        """The transaction is over, and what has come of its message with it."""
+        self.reader = self._chunks = None
