@@ -20,6 +20,7 @@ from .faults import Fault
 from .mail.mailbox import Mailbox
 from .option_names import ELSEWHERE, how_to_set
 from .options import OPTIONS, Options, merge
+from .originals import getpid
 from .record import SessionRecord
 from .serving.listen import identity, listen, listen_unix
 from .serving.service import Service
@@ -79,7 +80,7 @@ class Server:
         self._port = 0  # the one to take again after a stop
         self._implicit_tls = False
         self._unix: tuple[str, tuple[int, int] | None] | None = None
-        self._pid = os.getpid()
+        self._pid = getpid()
         # That mail may have gone to by mistake, and how much had come there before
         self._others: list[tuple[Server, int]] = []
         self._given_addresses: set[str] = set()
@@ -115,15 +116,16 @@ class Server:
             self._remove_socket()  # of the last start, if its stop has not come so far
             context = self._tls().server_context if self._config.tls else None
             listeners = self._listen()
-            service = Service(self._state, listeners, context)
             try:
+                service = Service(self._state, listeners, context)
                 service.start()
-            except BaseException:  # no thread can be had
-                service.abandon()
+            except BaseException:  # the system has no thread or file number left
+                for listener in listeners:
+                    listener.close()
                 self._remove_socket()
                 raise
             self._service = service
-            self._pid = os.getpid()
+            self._pid = getpid()
             self.stopped.clear()
             _running.add(self)
         return self
@@ -160,7 +162,7 @@ class Server:
         assertion, `pytest.fail` or `pytest.skip` is raised again.
         """
         __tracebackhide__ = True
-        if self._pid != os.getpid():
+        if self._pid != getpid():
             return  # a forked child: the server is its parent's
         deadline = monotonic() + STOP_TIMEOUT
         with self._lock:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from ..mail.mailbox import Mailbox
 from ..mail.message import Envelope, Message
-from ..policy.callbacks import Raised
 from ..policy.fault_list import FaultList
 from ..policy.judge import Judge
+from ..policy.raised import Raised
 from ..record import Mask, SessionJournal, SessionRecord
 from ..smtp.profile import Profile
 
@@ -42,7 +42,7 @@ class State:
     """
 
     def __init__(self, options: Options, hints: Callable[[], Sequence[str]]) -> None:
-        self.faults = FaultList()
+        self.faults = FaultList(lock=threading.RLock())
         self.mask = Mask()
         self.messages = Mailbox("messages", hints, self.hide)
         self.strays = Mailbox("strays", hide=self.hide)

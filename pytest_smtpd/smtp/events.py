@@ -154,17 +154,3 @@ Event = (
     | Noop
     | Quit
 )
-
-STAGES: tuple[str, ...] = (
-    "connect",
-    "helo",
-    "starttls",
-    "auth",
-    "mail",
-    "rcpt",
-    "data",
-    "message",
-    "rset",
-    "noop",
-    "quit",
-)
