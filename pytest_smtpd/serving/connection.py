@@ -19,25 +19,28 @@ from ..smtp.replies import Reply, fill
 from ..smtp.session import Session
 from .attribution import Attribution
 from .errand import Errand
+from .intake import Intake
 from .shared import Shared
-from .transport import Transport
+from .transport import LINGER, Transport
 
 if TYPE_CHECKING:
+    import socket
+
     from ..mail.message import Message
 
 MAX_BACKLOG = 262_144  # octets of commands that may wait for a verdict before reading stops
 BATCH = 25  # commands of one session worked through before the others get their turn
-LINGER = 1.0  # seconds that a client has to take the last reply
 JUST_NOW = 0.05  # seconds within which a client in conversation says the next thing
-SHORT_LINGER = 0.1  # the same when the server stops
-THROTTLE_STEP = 0.05  # seconds: a throttled client's octets of so long are read at once
+SHORT_LINGER = 0.1  # seconds that a client has to take the last reply when the server stops
 
 
 class Connection:
     """The owner of a `Transport`, in the loop of one service."""
 
-    def __init__(self, shared: Shared, record: SessionJournal, epoch: int, spoke: bool) -> None:
-        """A client that came during test `epoch`; `spoke` says that it has sent octets already."""
+    def __init__(
+        self, shared: Shared, client: socket.socket, record: SessionJournal, epoch: int
+    ) -> None:
+        """A client that came during test `epoch`; `begin` begins its session."""
         self.record = record
         self.write_paused = False
         self._shared = shared
@@ -48,49 +51,46 @@ class Connection:
         self._session = Session(shared.state.profile, record)
         self._session.tag = epoch
         self._attribution = Attribution(epoch)
-        self._transport: Transport | None = None
+        self._transport = Transport(shared.loop, client, self)
+        self._intake = Intake(shared, self._transport, record.peer[0], self._key)
         self._errand: Errand | None = None
         self._given_up: Wait | None = None  # a call that the end of a test waits for no longer
         self._heard = monotonic()  # time of the client's last progress
         self._progress = 0
         self._handshaking = False
-        self._read_paused = False
         self._scheduled = False
-        self._throttled = False
-        self._spoke = spoke
+        self._greeted = False
         self._stalled = False  # by a fault, until the connection ends
         self._eof = False
         self._closing = False
         self._content_seen = -1
 
-    # ---- the transport's side
+    def begin(self, *, tls_first: bool = False, spoke: bool = False) -> None:
+        """Greets the client, after a handshake if TLS comes first.
 
-    def connection_made(self, transport: Transport) -> None:
-        """The client is connected, with TLS if TLS comes first."""
-        self._transport = transport
-        self._note_tls()
+        `spoke` says that the client has sent octets already.
+        """
         self._shared.add(self)
-        if self.record.tls is not None:
-            self._session.tls_established()
-        if self._spoke:
+        if spoke:
             self._session.talks_early()
+        if tls_first:
+            self._shake_hands()
+        else:
+            self._greet()
+
+    def _greet(self) -> None:
+        self._greeted = True
         self._session.connect(self.record.peer[0])
         self._pump()
 
+    # ---- the transport's side
+
     def get_buffer(self) -> memoryview:
-        # one buffer for all connections: `buffer_updated` copies the octets before the next read
-        buffer = self._shared.buffer
-        if self._faults and (rate := self._throttle()) is not None:
-            return buffer[: max(1, int(rate * THROTTLE_STEP))]
-        return buffer
+        return self._intake.buffer()
 
     def buffer_updated(self, octets: int) -> None:
-        data = bytes(self._shared.buffer[:octets])
+        data = self._intake.take(octets)
         self._shared.activity += 1
-        if self._faults and (rate := self._throttle()) is not None:
-            self._throttled = True
-            self._loop.call_later(octets / rate, self._read_on)
-            self._mind_reading()
         if self._closing:
             return
         self._attribution.note_arrival(octets, self._state.epoch)
@@ -181,8 +181,10 @@ class Connection:
         self._flush()
         if session.tls_due and not (self._waits or self.write_paused or self._closing):
             self._shake_hands()
-        if self.write_paused or self._read_paused or session.backlog > MAX_BACKLOG:
-            self._mind_reading()
+        if not self._handshaking:
+            full = self.write_paused or session.backlog > MAX_BACKLOG
+            if full or self._intake.paused:
+                self._intake.mind(full=full)
         if session.closing or self._eof:
             self._mind_end()
 
@@ -226,19 +228,7 @@ class Connection:
     def write(self, data: bytes) -> bool:
         """Sends octets; whether the client is still there to take them."""
         self._note()
-        return self._transport is not None and self._transport.write(data)
-
-    def _mind_end(self) -> None:
-        """Closes when all replies are sent."""
-        if self._closing or self._waits or self._scheduled:
-            return
-        if self._session.closing:
-            polite = self._session.quit and not self._session.backlog
-            self.close(linger=0.0 if polite else LINGER)
-        elif self._eof and not self.write_paused and not self._session.tls_due:
-            self._session.client_closed()
-            self.record.ends("client")
-            self.close()
+        return self._transport.write(data)
 
     # ---- events that have to wait
 
@@ -262,7 +252,7 @@ class Connection:
             case Silence():
                 self._stalled = True
                 if self._eof:
-                    self.close()
+                    self._close()
             case _:
                 yield from carry_out(verdict, self._session, state, self._store)
 
@@ -287,73 +277,56 @@ class Connection:
     def _drop(self, *, reset: bool) -> None:
         self.record.ends("fault")
         self._session.closing = self._closing = True
-        transport = self._transport
-        if transport is None:
-            return
-        if reset:
-            transport.abort(reset=True)
-        else:
-            transport.close()
+        self._transport.abort(reset=True) if reset else self._transport.close()
 
     def _drop_inside_message(self, event: Event | None) -> bool:
         """Carries out `Drop(after=...)` once that much of a message's content has come."""
-        if isinstance(event, MessageReceived):
-            octets: int | None = len(event.raw)
-        else:
-            octets = self._session.content_octets
+        inside = self._session.content_octets
+        octets = len(event.raw) if isinstance(event, MessageReceived) else inside
         transaction = self._session.transaction
+        before, self._content_seen = self._content_seen, -1 if octets is None else octets
         if octets is None or transaction is None:
-            self._content_seen = -1
             return False
-        before, self._content_seen = self._content_seen, octets
         drop = self._state.faults.inside_message(octets, before, transaction.rcpt_to, self._key)
         if drop is not None:
             self._flush()  # the replies to earlier commands
             self._drop(reset=drop.reset)
         return drop is not None
 
-    def _throttle(self) -> float | None:
-        return self._state.faults.throttle(self.record.peer[0], self._key)
-
-    def _read_on(self) -> None:
-        self._throttled = False
-        self._mind_reading()
-
     # ---- TLS
 
     def _shake_hands(self) -> None:
-        transport = self._transport
-        if transport is not None and not self._handshaking and not transport.is_closing():
-            self._handshaking, self._read_paused = True, False
+        if not self._handshaking and not self._transport.is_closing():
+            self._handshaking = True
+            self._intake.resumed()
             context = self._shared.ssl_context
             assert context is not None
-            transport.start_tls(context, self._state.timeout, self._hands_shaken)
+            self._transport.start_tls(context, self._state.timeout, self._hands_shaken)
 
     def _hands_shaken(self, error: OSError | None) -> None:
+        self._shared.activity += 1
         self._handshaking = False
         if error is not None:
-            self._session.closing = self._closing = True
             from .handshake import note_failed_handshake
 
+            self._session.closing = self._closing = True
             note_failed_handshake(self.record, error)
             self.abort()
             return
-        self._note_tls()
+        tls = self._transport.tls
+        assert tls is not None
+        cipher = tls.cipher()
+        self.record.tls = TLSInfo(tls.version() or "", cipher[0] if cipher else "")
         self._session.tls_established()
         self._heard = monotonic()
-        self._pump()
+        if self._greeted:
+            self._pump()
+        else:
+            self._greet()
 
-    def _note_tls(self) -> None:
-        assert self._transport is not None
-        tls = self._transport.tls
-        if tls is not None:
-            cipher = tls.cipher()
-            self.record.tls = TLSInfo(tls.version() or "", cipher[0] if cipher else "")
-
-    # ---- silence, back-pressure, ends
+    # ---- what the service asks: see `shared.Member`
 
     def mind_silence(self, limit: float) -> float:
-        """Ends a session that has been silent for `limit` seconds; the seconds it has left."""
         # a handshake has a timer of its own
         waiting_for_us = self._waits or self._scheduled or self._handshaking
         left = limit if waiting_for_us else self._heard + limit - monotonic()
@@ -365,21 +338,17 @@ class Connection:
 
     @property
     def asks_the_test(self) -> bool:
-        """Whether a command waits for the test's own code."""
         wait = None if self._errand is None else self._errand.wait
         return isinstance(wait, Call) and wait.due and wait is not self._given_up
 
     def wait_no_longer(self) -> None:
-        """The present call of the test's own code counts no more for `asks_the_test`."""
         self._given_up = None if self._errand is None else self._errand.wait
 
     @property
     def talks_until(self) -> float:
-        """Until when the client is likely to say the next thing, on the real clock."""
         return 0.0 if self._waits else self._heard + JUST_NOW
 
     def shut_down(self) -> None:
-        """Sends what is due, then 421, then closes: the server stops."""
         errand, self._errand, self._stalled = self._errand, None, False
         unsent = b"" if errand is None else errand.cancel()
         if unsent:
@@ -393,47 +362,35 @@ class Connection:
         self._end(replies.SHUTTING_DOWN, linger=SHORT_LINGER if busy else 0.0)
 
     def end_if_held(self) -> None:
-        """Ends the session if a fault keeps it waiting: the test is over."""
         if self._stalled or (self._errand is not None and isinstance(self._errand.wait, Until)):
             self.shut_down()
 
     def abort(self) -> None:
-        """Closes at once."""
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
+
+    # ---- ends
+
+    def _mind_end(self) -> None:
+        """Closes when all replies are sent."""
+        if self._closing or self._waits or self._scheduled:
+            return
+        if self._session.closing:
+            polite = self._session.quit and not self._session.backlog
+            self._close(linger=0.0 if polite else LINGER)
+        elif self._eof and not self.write_paused and not self._session.tls_due:
+            self._session.client_closed()
+            self.record.ends("client")
+            self._close()
 
     def _end(self, reply: Reply, linger: float = LINGER) -> None:
         self._session.close(self._named(reply))
         self._flush()
-        self.close(linger=linger)
+        self._close(linger=linger)
 
     def _named(self, reply: Reply) -> Reply:
         return fill(reply, hostname=self._state.options.greeting_hostname)
 
-    def close(self, *, linger: float = 0.0) -> None:
-        """Closes when all is sent; reads on for `linger` seconds, if the client has not ended."""
-        transport = self._transport
-        if transport is None or self._closing:
-            return
-        self._closing = True
-        if linger and not self._eof and transport.can_write_eof():
-            # a close with octets unread would reset the connection: the client would lose the reply
-            transport.write_eof()
-            self._loop.call_later(linger, transport.abort)
-        else:
-            unsent = transport.unsent
-            transport.close()
-            if unsent:  # to a client that may not read at all
-                self._loop.call_later(LINGER, transport.abort)
-
-    def _mind_reading(self) -> None:
-        transport = self._transport
-        if transport is None or transport.is_closing() or self._handshaking:
-            return
-        pause = self._throttled or self.write_paused or self._session.backlog > MAX_BACKLOG
-        if pause != self._read_paused:
-            self._read_paused = pause
-            if pause:
-                transport.pause_reading()
-            else:
-                transport.resume_reading()
+    def _close(self, *, linger: float = 0.0) -> None:
+        if not self._closing:
+            self._closing = True
+            self._transport.finish(linger=0.0 if self._eof else linger)

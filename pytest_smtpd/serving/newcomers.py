@@ -1,4 +1,4 @@
-"""Clients of a port with TLS from the start, before their handshake is done."""
+"""Clients of a port with TLS from the start, before their first octet."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from ..record import EndedBy, SessionJournal
 from .connection import Connection
 from .loop import Timer
 from .shared import Shared
-from .transport import Transport
 
 FIRST_OCTET_TIMEOUT = 2.0  # seconds: a client that speaks TLS speaks first and at once
 CONTENT_TYPE_HANDSHAKE = b"\x16"  # RFC 8446 section 5.1
 
 
 class Newcomers:
-    """Waits for the first octet of each client, then shakes hands, then makes a `Connection`.
+    """Waits for the first octet of each client, then makes a `Connection`, which shakes hands.
 
     The handshake must not start before: a client that waits for our greeting would wait until the
     handshake times out.
@@ -24,10 +23,9 @@ class Newcomers:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._silent: dict[socket.socket, tuple[SessionJournal, Timer]] = {}
-        self._shaking: dict[Transport, SessionJournal] = {}
 
     def __len__(self) -> int:
-        return len(self._silent) + len(self._shaking)
+        return len(self._silent)
 
     def add(self, client: socket.socket, record: SessionJournal, epoch: int) -> None:
         """A client that has just connected, during test `epoch`."""
@@ -42,10 +40,6 @@ class Newcomers:
         for client, (record, _) in list(self._silent.items()):
             self._forget(client)
             _hang_up(client, record, "server")
-        for transport, record in self._shaking.items():
-            record.ends("server")
-            transport.abort()
-        self._shaking.clear()
 
     def _first_octet(self, client: socket.socket, record: SessionJournal, epoch: int) -> None:
         try:
@@ -59,31 +53,11 @@ class Newcomers:
         if self._shared.state.epoch != epoch:  # another test has begun meanwhile
             record, epoch = self._shared.state.renew_record(record)
         if octets.startswith(CONTENT_TYPE_HANDSHAKE):
-            self._shake_hands(client, record, epoch)
+            Connection(self._shared, client, record, epoch).begin(tls_first=True)
         else:
             if octets:
                 record.client(octets.partition(b"\r\n")[0])
             self._refuse_plain(client, record, "server" if octets else "client")
-
-    def _shake_hands(self, client: socket.socket, record: SessionJournal, epoch: int) -> None:
-        shared = self._shared
-        connection = Connection(shared, record, epoch, spoke=False)
-        transport = Transport(shared.loop, client, connection)
-        self._shaking[transport] = record
-
-        def done(error: OSError | None) -> None:
-            self._shaking.pop(transport, None)
-            shared.activity += 1
-            if error is None:
-                connection.connection_made(transport)
-            else:
-                from .handshake import note_failed_handshake
-
-                note_failed_handshake(record, error)
-                transport.abort()
-
-        assert shared.ssl_context is not None
-        transport.start_tls(shared.ssl_context, shared.state.timeout, done)
 
     def _refuse_plain(self, client: socket.socket, record: SessionJournal, ended: EndedBy) -> None:
         """Hangs up on a client that starts no handshake; one that has gone violates nothing."""

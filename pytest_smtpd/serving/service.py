@@ -17,7 +17,6 @@ from .loop import Loop
 from .newcomers import CONTENT_TYPE_HANDSHAKE, Newcomers
 from .shared import Member, Shared
 from .state import State
-from .transport import Transport
 
 if TYPE_CHECKING:
     import ssl
@@ -213,8 +212,7 @@ class Service:
         if self._implicit_tls:
             self._newcomers.add(client, record, epoch)
         else:
-            connection = Connection(shared, record, epoch, spoke=_has_spoken(client))
-            connection.connection_made(Transport(shared.loop, client, connection))
+            Connection(shared, client, record, epoch).begin(spoke=_has_spoken(client))
         return True
 
     def _accept_again(self, listener: socket.socket) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .handshake import Handshake
 
 MAX_RECORD = 16_384  # octets of a TLS record (RFC 8446 section 5.1); a read never gives more
+LINGER = 1.0  # seconds that a client has to take the last octets
 RECORDS = 16  # read in one turn of the loop, so that TLS gets as much as clear text does
 
 # SO_LINGER with zero seconds: closing resets the connection
@@ -223,6 +224,20 @@ class Transport:
             self._closing = True
             if not self._unsent:
                 self._lose()
+
+    def finish(self, *, linger: float = 0.0) -> None:
+        """Closes when all is sent, or when the client has not taken it in `LINGER` seconds.
+
+        With `linger` it closes the sending side and reads on for so many seconds: a close with
+        octets unread resets a connection, and the client would lose the last reply.
+        """
+        if linger and self.can_write_eof():
+            self.write_eof()
+            self._loop.call_later(linger, self.abort)
+            return
+        if self._unsent:  # by a client that may not read at all
+            self._loop.call_later(LINGER, self.abort)
+        self.close()
 
     def abort(self, *, reset: bool = False) -> None:
         """Closes at once; with `reset`, by a TCP reset."""
