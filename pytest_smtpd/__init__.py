@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .mail.problems import Problem
     from .mailbox.mailbox import Mailbox
     from .options import Options
-    from .policy.callbacks import CallbackWarning
+    from .policy.raised import CallbackWarning
     from .record import Exchange, SessionRecord, TLSInfo
     from .rejection import Reject
     from .server import Server
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "__version__": "_version",
     "Attachment": "mail.message",
-    "CallbackWarning": "policy.callbacks",
+    "CallbackWarning": "policy.raised",
     "Envelope": "mail.message",
     "Exchange": "record",
     "Mailbox": "mailbox.mailbox",

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 from .clock import monotonic
 from .patterns import PatternLike, compile_host_pattern, compile_pattern, nearest
 from .rejection import ReplyLike
-from .smtp.events import STAGES
+from .smtp import events, replies
 from .smtp.replies import Reply as SMTPReply
 
 __all__ = [
@@ -33,14 +33,62 @@ __all__ = [
 
 Per: TypeAlias = Literal["server", "session", "recipient"]
 
-# The stages with something to match, and what that is
-SUBJECTS: dict[str, str] = {
-    "connect": "the client's IP address",
-    "helo": "the name after HELO, EHLO or LHLO",
-    "mail": "the sender's address",
-    "rcpt": "the recipient's address",
-    "message": "any recipient's address",
+
+class Stage(NamedTuple):
+    """A point of a session where a fault, a rule or a callback may act.
+
+    - `event`: what the engine asks there
+    - `subject`: what `match` is about; empty where `match` is not allowed
+    - `reject`, `validate`: the options with the rules and with the callback, empty where none are
+    - `refusal`: the reply to what they refuse without a reply of their own
+    """
+
+    event: type[events.Event]
+    subject: str = ""
+    reject: str = ""
+    validate: str = ""
+    refusal: SMTPReply | None = None
+
+
+STAGE_TABLE: dict[str, Stage] = {
+    stage.event.stage: stage
+    for stage in (
+        Stage(
+            events.Connected,
+            "the client's IP address",
+            "reject_host",
+            "validate_host",
+            replies.HOST_REFUSED,
+        ),
+        Stage(events.Hello, "the name after HELO, EHLO or LHLO"),
+        Stage(events.StartTLS),
+        Stage(events.Auth),
+        Stage(
+            events.Mail,
+            "the sender's address",
+            "reject_sender",
+            "validate_sender",
+            replies.SENDER_REFUSED,
+        ),
+        Stage(
+            events.Rcpt,
+            "the recipient's address",
+            "reject_recipient",
+            "validate_recipient",
+            replies.RECIPIENT_REFUSED,
+        ),
+        Stage(events.Data),
+        Stage(
+            events.MessageReceived,
+            "any recipient's address",
+            refusal=replies.TRANSACTION_FAILED,
+        ),
+        Stage(events.Rset),
+        Stage(events.Noop),
+        Stage(events.Quit),
+    )
 }
+STAGES: tuple[str, ...] = tuple(STAGE_TABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +143,11 @@ class Fault:
                 f"{name}(probability={self.probability!r}): a number from 0 to 1 is wanted"
             )
         if self.match is not None:
-            if self.on not in SUBJECTS:
+            if not STAGE_TABLE[self.on].subject:
+                matching = [stage for stage, row in STAGE_TABLE.items() if row.subject]
                 raise ValueError(
                     f"{name}(match=..., on={self.on!r}): nothing to match there; "
-                    f"only on {', '.join(SUBJECTS)}"
+                    f"only on {', '.join(matching)}"
                 )
             try:
                 self.matcher()

@@ -1,27 +1,29 @@
 """A synchronous owner of engine sessions: the real policy, but no socket, thread or clock.
 
-Faults that need a connection or time, TLS and coroutines are not here: see `plays_without_socket`.
+It carries out waits at once. Cases that need a clock, TLS, a coroutine or a second connection are
+left out: see `plays_without_socket`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from conversation import Case, Expect, On, StartTLS
-from pytest_smtpd.faults import Answer, Raw, Split
+from pytest_smtpd.faults import Answer, Drop, Raw, Split
 from pytest_smtpd.options import merge
-from pytest_smtpd.policy.callbacks import interpret
+from pytest_smtpd.policy.decide import carry_out, decide
 from pytest_smtpd.policy.fault_list import FaultList
 from pytest_smtpd.policy.judge import Judge
+from pytest_smtpd.policy.raised import Raised
+from pytest_smtpd.policy.verdicts import Call, Close, Send, Wait, Waits
 from pytest_smtpd.record import Mask, SessionJournal
-from pytest_smtpd.smtp import replies
-from pytest_smtpd.smtp.events import Connected, Event, Hello, Mail, MessageReceived, Rcpt
+from pytest_smtpd.smtp.events import Event, MessageReceived
 from pytest_smtpd.smtp.profile import Profile
-from pytest_smtpd.smtp.replies import Reply, fill
 from pytest_smtpd.smtp.session import Session
 
+T = TypeVar("T")
 Splitter = Callable[[bytes], Sequence[bytes]]
 
 PEER = "127.0.0.1"
@@ -61,6 +63,9 @@ class Owner:
         self.profile = Profile(checked, date=lambda: DATE)
         self.judge = Judge(checked)
         self.faults = FaultList(checked.faults)
+        self.epoch = 0
+        self.raised: list[Raised] = []
+        self.errors: list[BaseException] = []
         self.mask = Mask()
         if checked.users is not None and checked.users != "any":
             self.mask.add(checked.users)
@@ -131,97 +136,54 @@ class EngineWire:
             record.ends("quit" if session.quit else "server")
 
     def flush(self) -> None:
-        data = self.session.bytes_to_send()
+        self.write(self.session.bytes_to_send())
+
+    def write(self, data: bytes) -> None:
         self.output += data
         self.all_output += data
 
     def decide(self, event: Event) -> None:
-        session = self.session
-        if isinstance(event, MessageReceived) and self.owner.profile.lmtp:
-            self.decide_lmtp(event)
-            return
-        answer: Reply | None = None
-        for fault in self.owner.faults.acting(event.stage, subjects(event), id(self)):
-            if isinstance(fault, Raw):
-                session.ignore()
-                assert isinstance(fault.data, bytes)
-                self.flush()
-                self.output += fault.data
-                self.all_output += fault.data
-                return
-            if isinstance(fault, Answer):
-                answer = Reply.of(fault.reply)
-        message = self.message(event) if isinstance(event, MessageReceived) else None
-        if answer is not None and not answer.positive:
-            refusal: Reply | None = answer
-        else:
-            refusal = self.refusal(event, message, asked=answer is None)
-        if refusal is not None:
-            session.refuse(refusal)
-        elif message is None:
-            session.accept(answer)
-        else:
-            self.owner.messages.append(message)
-            session.accept(answer or fill(replies.QUEUED, id=message.id))
+        owner, session = self.owner, self.session
+        verdict = run(decide(event, owner, id(self), self.message), self.carry_out)
+        if verdict.ended:
+            self.record.ends("fault")
+        if isinstance(verdict, Close):
+            session.closing = True
+        self.flush()
+        run(carry_out(verdict, session, owner, owner.messages.append), self.carry_out)
 
-    def decide_lmtp(self, event: MessageReceived) -> None:
-        """A reply for each recipient; stored for those that got 250 (RFC 2033 section 4.2)."""
-        answers: list[Reply | None] = []
-        for recipient in event.transaction.rcpt_to:
-            acting = self.owner.faults.acting(event.stage, [recipient], id(self))
-            answers += [Reply.of(f.reply) for f in acting if isinstance(f, Answer)] or [None]
-        kept = [n for n, answer in enumerate(answers) if answer is None or answer.positive]
-        message = self.message(event, kept)
-        refusal = self.refusal(event, message, asked=True) if kept else None
-        if not kept or refusal is not None:
-            self.session.refuse([refusal or answer or replies.OK for answer in answers])
-            return
-        self.owner.messages.append(message)
-        queued = fill(replies.QUEUED, id=message.id)
-        self.session.accept([answer or queued for answer in answers])
-
-    def refusal(self, event: Event, message: Stored | None, *, asked: bool) -> Reply | None:
-        judge = self.owner.judge
-        if message is not None:
-            call = judge.delivery(message)  # type: ignore[arg-type]
-        elif not asked:
-            return None
-        else:
-            refused = judge.refusal(event)
-            if refused is not None:
-                return refused
-            call = judge.callback(event)
-        if call is None:
-            return None
-        try:
-            call()
-        except Exception as error:
-            return interpret(error, event.stage, (*subjects(event), "")[0], "the callback").reply
+    def carry_out(self, wait: Wait) -> object:
+        match wait:
+            case Send(octets=octets):
+                self.write(octets)
+                return True
+            case Call(call=call):
+                try:
+                    call()
+                except BaseException as error:
+                    return error
         return None
 
-    def message(self, event: MessageReceived, kept: Sequence[int] | None = None) -> Stored:
+    def message(self, event: MessageReceived, kept: Sequence[int]) -> Any:
         transaction = event.transaction
-        numbers = range(len(transaction.rcpt_to)) if kept is None else kept
         envelope = Envelope(
             transaction.mail_from,
-            tuple(transaction.rcpt_to[n] for n in numbers),
+            tuple(transaction.rcpt_to[n] for n in kept),
             dict(transaction.mail_parameters),
-            tuple(dict(transaction.rcpt_parameters[n]) for n in numbers),
+            tuple(dict(transaction.rcpt_parameters[n]) for n in kept),
         )
         return Stored(event.raw, envelope, f"ID{len(self.owner.messages) + 1}")
 
 
-def subjects(event: Event) -> Sequence[str]:
-    match event:
-        case Connected(peer):
-            return (peer,)
-        case Hello(name=name):
-            return (name,)
-        case Mail(address=address) | Rcpt(address=address):
-            return (address,)
-        case MessageReceived(transaction=transaction):
-            return transaction.rcpt_to
-    return ()
+def run(waits: Waits[T], carry_out: Callable[[Wait], object]) -> T:
+    """Plays a generator of the policy to its end."""
+    result: object = None
+    while True:
+        try:
+            wait = waits.send(result)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        result = carry_out(wait)
 
 
 def plays_without_socket(case: Case) -> bool:
@@ -232,7 +194,7 @@ def plays_without_socket(case: Case) -> bool:
         return False
     if any("async" in table for table in tables):
         return False
-    kinds = {Answer.__name__, Raw.__name__, Split.__name__}
+    kinds = {Answer.__name__, Drop.__name__, Raw.__name__, Split.__name__}
     if any(fault["fault"] not in kinds for fault in options.get("faults", ())):
         return False
     return not any(

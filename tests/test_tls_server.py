@@ -21,7 +21,7 @@ import inner_run
 from client import LIMIT, TEXT, Client, connects, threads
 from pytest_smtpd import Server
 from pytest_smtpd.faults import Answer, Delay, Split, Throttle
-from pytest_smtpd.serving import service
+from pytest_smtpd.serving import newcomers
 
 trustme = pytest.importorskip("trustme")
 
@@ -301,7 +301,7 @@ def test_plain_text_after_starttls_ends_at_once() -> None:
 def test_a_client_that_waits_for_a_greeting_on_a_tls_port(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(service, "FIRST_OCTET_TIMEOUT", 0.05)
+    monkeypatch.setattr(newcomers, "FIRST_OCTET_TIMEOUT", 0.05)
     with Server(tls="implicit") as server:
         with pytest.raises((smtplib.SMTPServerDisconnected, ConnectionError)):
             smtplib.SMTP(server.host, server.port, timeout=LIMIT)
@@ -310,7 +310,7 @@ def test_a_client_that_waits_for_a_greeting_on_a_tls_port(
 
 
 def test_silence_on_a_tls_port_ends_with_the_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "FIRST_OCTET_TIMEOUT", 2 * LIMIT)
+    monkeypatch.setattr(newcomers, "FIRST_OCTET_TIMEOUT", 2 * LIMIT)
     with Server(tls="implicit", timeout=0.1) as server:
         with Client(server, greeting=False) as client:
             assert client.rest() == b""
@@ -331,7 +331,7 @@ def test_a_probe_of_a_tls_port_is_no_violation() -> None:
 def test_a_client_that_is_silent_in_the_handshake(
     tls: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "FIRST_OCTET_TIMEOUT", LIMIT)
+    monkeypatch.setattr(newcomers, "FIRST_OCTET_TIMEOUT", LIMIT)
     with Server(tls=tls) as server, Client(server, greeting=tls == "starttls") as client:
         if tls == "starttls":
             client.ehlo()

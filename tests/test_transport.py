@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import socket
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from client import LIMIT, reset
+from pytest_smtpd.serving.loop import Loop
 from pytest_smtpd.serving.transport import Transport
 
 
@@ -52,11 +52,8 @@ class Wire:
     """A transport and its client; `until` runs the loop."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.SelectorEventLoop()
-        self.errors: list[BaseException | None] = []
-        self.loop.set_exception_handler(
-            lambda loop, context: self.errors.append(context.get("exception"))
-        )
+        self.errors: list[BaseException] = []
+        self.loop = Loop(self.errors.append)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.client = socket.create_connection(listener.getsockname(), timeout=LIMIT)
             served, _ = listener.accept()
@@ -69,11 +66,11 @@ class Wire:
         end = time.monotonic() + LIMIT
         while not done():
             assert time.monotonic() < end, self.owner.told
-            self.loop.run_until_complete(asyncio.sleep(0))
+            self.loop.turn(0.0)
 
     def turns(self, number: int = 20) -> None:
         for _ in range(number):
-            self.loop.run_until_complete(asyncio.sleep(0))
+            self.loop.turn(0.0)
 
     def read(self, octets: int) -> bytes:
         """What the client gets, up to so many octets or the end."""

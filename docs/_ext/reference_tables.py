@@ -133,7 +133,7 @@ def stages() -> list[str]:
     """`pytest_smtpd.faults.STAGES`, and what `match` is about at each of them."""
     return _table(
         ("stage", "`match` is about"),
-        ((code(f'"{stage}"'), plain(faults.SUBJECTS.get(stage, ""))) for stage in faults.STAGES),
+        ((code(f'"{stage}"'), plain(row.subject)) for stage, row in faults.STAGE_TABLE.items()),
     )
 
 

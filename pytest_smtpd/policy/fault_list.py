@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import overload
 
 from ..faults import Drop, Fault, Throttle
@@ -57,13 +57,17 @@ class _Entry:
 
 
 class FaultList(MutableSequence[Fault]):
-    """The live faults of one server, in the order in which they act. Thread-safe.
+    """The live faults of one server, in the order in which they act.
 
-    It takes faults only: anything else is a `TypeError`.
+    With a reentrant `lock` it is thread-safe. Raises `TypeError` for an entry that is no fault.
     """
 
-    def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        self._lock = threading.RLock()
+    def __init__(
+        self,
+        faults: Iterable[Fault] = (),
+        lock: AbstractContextManager[object] = nullcontext(),  # noqa: B008
+    ) -> None:
+        self._lock = lock
         self._entries: list[_Entry] = []  # the same list for ever
         self._seed: str | None = None
         self._made_dice: random.Random | None = None
@@ -104,7 +108,7 @@ class FaultList(MutableSequence[Fault]):
             return sum(entry.hits for entry in same or equal)
 
     def acting(self, stage: str, subjects: Sequence[str], session: object) -> list[Fault]:
-        """The faults that act on this command: those that let others act, and one that decides."""
+        """The faults that act on this command: those that only alter, then one that decides."""
         acting: list[Fault] = []
         for entry in self._at(stage):
             matching = entry.matching(subjects)  # without the lock: this may be the test's own code

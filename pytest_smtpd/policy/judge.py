@@ -1,17 +1,14 @@
-"""The order in which a test's wishes are asked: address check, `reject_*`, then the callback.
-
-Faults come before all of them; they act on the connection, so `serving` asks those.
-"""
+"""What the options say about an event: address check, then `reject_*`, then the callback."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from ..faults import STAGE_TABLE
 from ..rejection import Rule, compile_rules
-from ..smtp import replies
-from ..smtp.events import Connected, Event, Mail, Rcpt
+from ..smtp.events import Connected, Event, Hello, Mail, MessageReceived, Rcpt
 from ..smtp.replies import Reply, fill
 from . import addresses
 
@@ -19,25 +16,16 @@ if TYPE_CHECKING:
     from ..mail.message import Message
     from ..options import Options
 
-# What a refusal says that says nothing itself
-DEFAULT_REFUSALS: dict[str, Reply] = {
-    "connect": replies.HOST_REFUSED,
-    "mail": replies.SENDER_REFUSED,
-    "rcpt": replies.RECIPIENT_REFUSED,
-    "message": replies.TRANSACTION_FAILED,
-}
-
-# The options with patterns, and those with the callback that is asked after them
-RULES = {"connect": "reject_host", "mail": "reject_sender", "rcpt": "reject_recipient"}
-CALLBACKS = {"connect": "validate_host", "mail": "validate_sender", "rcpt": "validate_recipient"}
+RULES = {stage: row.reject for stage, row in STAGE_TABLE.items() if row.reject}
+CALLBACKS = {stage: row.validate for stage, row in STAGE_TABLE.items() if row.validate}
 
 
 class RuleRaised(Exception):
-    """A callable among the patterns of an option raised its cause; the argument is the option."""
+    """A callable among the patterns of an option raised the cause; the argument is the option."""
 
 
 class Judge:
-    """The rules of one set of options, compiled. It decides; it touches no connection."""
+    """The rules and callbacks of one set of options, compiled."""
 
     def __init__(self, options: Options) -> None:
         self._addresses = options.addresses
@@ -54,7 +42,7 @@ class Judge:
         self.callback_names = {**CALLBACKS, "message": delivery}
         self._deliver = options.deliver
         self._deliver_mime = options.deliver_mime
-        # Stages at which code of the test's runs: a callback, or a callable among the patterns
+        # Stages where the test's code runs: a callback, or a callable among the patterns
         self.stages_with_callbacks = frozenset(
             [stage for stage, callback in self._callbacks.items() if callback]
             + [stage for stage, name in RULES.items() if _has_callable(getattr(options, name))]
@@ -62,7 +50,7 @@ class Judge:
         )
 
     def refusal(self, event: Event) -> Reply | None:
-        """What the address check and the `reject_*` options say; None lets it pass."""
+        """The refusal by the address check or a `reject_*` option; None if neither refuses."""
         match event:
             case Mail(address=address) | Rcpt(address=address):
                 malformed = addresses.refusal(address, event.stage, self._addresses)
@@ -85,7 +73,7 @@ class Judge:
         return None
 
     def callback(self, event: Event) -> Callable[[], object] | None:
-        """The call of the test's `validate_*` for this event, if there is one."""
+        """The call of `validate_*` for this event, if there is one."""
         match event:
             case Connected(subject) | Mail(address=subject) | Rcpt(address=subject):
                 callback = self._callbacks[event.stage]
@@ -94,7 +82,7 @@ class Judge:
         return None
 
     def delivery(self, message: Message) -> Callable[[], object] | None:
-        """The call of `deliver_mime`, or else of `deliver`, for this message."""
+        """The call of `deliver_mime`, or otherwise of `deliver`, for this message, if any."""
         if self._deliver_mime is not None:
             deliver_mime = self._deliver_mime
             return lambda: deliver_mime(message)
@@ -108,22 +96,38 @@ class Judge:
         return None
 
 
+def subjects(event: Event) -> Sequence[str]:
+    """The texts that a rule, a callback or `match=` of a fault is about; `()` at other stages."""
+    match event:
+        case (
+            Connected(subject) | Hello(name=subject) | Mail(address=subject) | Rcpt(address=subject)
+        ):
+            return (subject,)
+        case MessageReceived(transaction=transaction):
+            return transaction.rcpt_to
+    return ()
+
+
 def default_refusal(stage: str, subject: str = "", text: str | None = None) -> Reply:
     """The refusal of a stage, with the text of a `Reject` if it has one."""
-    reply = DEFAULT_REFUSALS[stage]
+    reply = STAGE_TABLE[stage].refusal
+    assert reply is not None
     if stage == "connect":
         return fill(reply, reason=text or f"host {subject or 'without an address'} rejected")
     return reply if text is None else reply.with_text(text)
 
 
 def is_postmaster(address: str) -> bool:
-    """RFC 5321 section 4.5.1: mail for postmaster is always taken, with or without a domain."""
+    """Whether this is postmaster, with or without a domain, whose mail is never refused.
+
+    RFC 5321 section 4.5.1.
+    """
     return address.partition("@")[0].casefold() == "postmaster"
 
 
 def _has_callable(option: object) -> bool:
     if isinstance(option, str | re.Pattern) or option is None:
         return False
-    if callable(option):  # also one that can be iterated over, as a mock can
+    if callable(option):  # first: a mock can be iterated over, too
         return True
     return isinstance(option, Iterable) and any(callable(pattern) for pattern in option)

@@ -1,140 +1,126 @@
 """One client connection: octets between a transport and a `Session`, verdicts from the policy.
 
-Without faults and callbacks each event is decided on the spot; where one has to wait, a
-`Deliberation` carries it out in a task, and the session stands still until it is done.
+Without faults and callbacks each event is decided at once. Where something has to wait, an `Errand`
+carries out what the policy yields, and the session stands still until it ends.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..clock import monotonic
+from ..policy.decide import carry_out, decide, store_and_reply
+from ..policy.verdicts import Call, Close, Silence, Until, Wait, Waits
 from ..record import SessionJournal, TLSInfo
 from ..smtp import replies
 from ..smtp.events import Event, MessageReceived
 from ..smtp.replies import Reply, fill
 from ..smtp.session import Session
-from .deliberation import Deliberation
-from .transport import Transport
+from .attribution import Attribution
+from .errand import Errand
+from .intake import Intake
+from .shared import Shared
+from .transport import LINGER, Transport
 
 if TYPE_CHECKING:
+    import socket
+
     from ..mail.message import Message
-    from .service import Service
 
 MAX_BACKLOG = 262_144  # octets of commands that may wait for a verdict before reading stops
 BATCH = 25  # commands of one session worked through before the others get their turn
-LINGER = 1.0  # seconds for a client to take the last reply
-JUST_NOW = 0.05  # seconds in which a client in conversation says the next thing
-SHORT_LINGER = 0.1  # the same when the server stops
-THROTTLE_STEP = 0.05  # seconds' worth of octets read at once from a throttled client
+JUST_NOW = 0.05  # seconds within which a client in conversation says the next thing
+SHORT_LINGER = 0.1  # seconds that a client has to take the last reply when the server stops
 
 
 class Connection:
-    """The owner of a `Transport`; it lives in the loop of one `Service`."""
+    """The owner of a `Transport`, in the loop of one service."""
 
-    def __init__(self, service: Service, record: SessionJournal, epoch: int, spoke: bool) -> None:
-        """A client that came in the test of this epoch; `spoke` says that it has sent something."""
+    def __init__(
+        self, shared: Shared, client: socket.socket, record: SessionJournal, epoch: int
+    ) -> None:
+        """A client that came during test `epoch`; `begin` begins its session."""
         self.record = record
-        self._service = service
-        self.callbacks = service.callbacks
-        self.state = service.state
-        self.key = object()  # for faults that count by session; an id may be that of a dead one
-        self._faults = service.state.faults.live
-        self.loop = service.loop
-        self.session = Session(service.state.profile, record)
-        self.transport: Transport | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._heard = monotonic()  # when the client last got on
+        self.write_paused = False
+        self._shared = shared
+        self._state = shared.state
+        self._loop = shared.loop
+        self._faults = shared.state.faults.live
+        self._key = object()  # for faults that count by session; an id could be a dead session's
+        self._session = Session(shared.state.profile, record)
+        self._session.tag = epoch
+        self._attribution = Attribution(epoch)
+        self._transport = Transport(shared.loop, client, self)
+        self._intake = Intake(shared, self._transport, record.peer[0], self._key)
+        self._errand: Errand | None = None
+        self._given_up: Wait | None = None  # a call that the end of a test waits for no longer
+        self._heard = monotonic()  # time of the client's last progress
         self._progress = 0
         self._handshaking = False
-        self.write_paused = False
-        self._read_paused = False
         self._scheduled = False
-        self._throttled = False
-        self._spoke = spoke
-        self.stalled = False
-        self.held = False  # a fault waits, and for nothing that comes by itself
-        self.asking = False  # a command waits for code of the test's, not for a fault
-        self._epoch = self.session.tag = epoch
-        self._came = epoch, 0  # so many octets in the test of this epoch, if that is another one
-        self.eof = False
+        self._greeted = False
+        self._stalled = False  # by a fault, until the connection ends
+        self._eof = False
         self._closing = False
         self._content_seen = -1
-        self.unsent = b""  # of a split reply
+
+    def begin(self, *, tls_first: bool = False, spoke: bool = False) -> None:
+        """Greets the client, after a handshake if TLS comes first.
+
+        `spoke` says that the client has sent octets already.
+        """
+        self._shared.add(self)
+        if spoke:
+            self._session.talks_early()
+        if tls_first:
+            self._shake_hands()
+        else:
+            self._greet()
+
+    def _greet(self) -> None:
+        self._greeted = True
+        self._session.connect(self.record.peer[0])
+        self._pump()
 
     # ---- the transport's side
 
-    def connection_made(self, transport: Transport) -> None:
-        """The client is there, with TLS if that comes first."""
-        self.transport = transport
-        self._note_tls()
-        self._service.add(self)
-        if self.record.tls is not None:
-            self.session.tls_established()
-        if self._spoke:
-            self.session.talks_early()
-        self.session.connect(self.record.peer[0])
-        self._pump()
-
     def get_buffer(self) -> memoryview:
-        # one buffer for all connections: what is read is taken out before anything else is
-        buffer = self._service.buffer
-        if self._faults and (rate := self._throttle()) is not None:
-            return buffer[: max(1, int(rate * THROTTLE_STEP))]
-        return buffer
+        return self._intake.buffer()
 
     def buffer_updated(self, octets: int) -> None:
-        data = bytes(self._service.buffer[:octets])
-        self._service.activity += 1
-        if self._faults and (rate := self._throttle()) is not None:
-            self._throttled = True
-            self.loop.call_later(octets / rate, self._read_on)
-            self._mind_reading()
+        data = self._intake.take(octets)
+        self._shared.activity += 1
         if self._closing:
             return
-        if self._epoch != self.state.epoch:
-            epoch, before = self._came
-            self._came = self.state.epoch, octets + (before if epoch == self.state.epoch else 0)
-        self.session.receive(data)
+        self._attribution.note_arrival(octets, self._state.epoch)
+        self._session.receive(data)
         self._pump()
-        if self.session.progress != self._progress:
-            self._progress = self.session.progress
+        if self._session.progress != self._progress:
+            self._progress = self._session.progress
             self._heard = monotonic()
-        if self.state.timeout != self._service.timeout:
-            self._service.watch_silence()
+        self._shared.mind_timeout()
 
-    def _goes_on(self) -> bool:
-        """Whether what comes next came in a test that the connection has lived to see.
-
-        A QUIT does not count. A test is over when its mail is there, before a client in another
-        thread has said it, and the next test would count one session more, or not, as chance will
-        have it.
-        """
-        session, (epoch, new) = self.session, self._came
-        if epoch != self.state.epoch:
-            return False
-        old = session.backlog - new  # octets of an earlier test
-        if session.content_octets is not None and old < 0:  # the message has had some of this one
-            return True
-        line_is_old = not session.backlog or (old > 0 and session.input.has_line(old))
-        return not line_is_old and not _is_quit(session.input.peek(6))
-
-    def _renew_record(self) -> None:
-        """A connection that outlives its test is another session for the next one."""
-        self.record, self._epoch = self.state.renew_record(self.record)
-        self.session.journal, self.session.tag = self.record, self._epoch
+    def _mind_test(self) -> None:
+        """Where the connection outlives its test, looks whether it goes on in the present one."""
+        session, attribution, epoch = self._session, self._attribution, self._state.epoch
+        inside = session.content_octets is not None
+        if not attribution.moves_to(epoch, session.input, in_message=inside):
+            session.lines_left = min(session.lines_left, 1)  # the line after may be of this test
+            return
+        # it is another session for this test
+        self.record, attribution.epoch = self._state.renew_record(self.record)
+        session.journal, session.tag = self.record, attribution.epoch
 
     def eof_received(self) -> bool:
-        self._service.activity += 1
-        self.eof = True
-        if self._closing or self.stalled:
+        self._shared.activity += 1
+        self._eof = True
+        if self._closing or self._stalled:
             return False
         self._pump()
-        # A client that only closed its sending side still gets its replies. TLS has no such half:
-        # but what is being worked on is sent, and then it is closed
-        waits = self._task is not None or self._scheduled or self.write_paused
+        # A client that only closed its sending side still gets its replies. In TLS there is no
+        # half-closed connection, so only the present work is finished before the close
+        waits = self._errand is not None or self._scheduled or self.write_paused
         return self.record.tls is None or waits
 
     def pause_writing(self) -> None:
@@ -142,15 +128,17 @@ class Connection:
 
     def resume_writing(self) -> None:
         self.write_paused = False
+        if self._errand is not None:
+            self._errand.send_more()
         self._pump()
 
     def connection_lost(self) -> None:
-        self._service.activity += 1
-        self._service.connections.discard(self)
-        if self._task is not None:
-            self._task.cancel()
+        self._shared.activity += 1
+        self._shared.connections.discard(self)
+        if self._errand is not None:
+            self._errand.cancel()
         self._closing = True
-        self.session.client_closed()
+        self._session.client_closed()
         self.record.ends("client")
         self.record.closed()
 
@@ -159,22 +147,19 @@ class Connection:
     def _pump(self) -> None:
         try:
             self._work()
-        except BaseException as error:  # ours, or out of a fault's `match`
-            self.state.errors.append(error)
+        except BaseException as error:  # a bug of ours, or out of a fault's `match`
+            self._state.errors.append(error)
             self.record.ends("server")
             self._end(replies.INTERNAL_ERROR)
 
     def _work(self) -> None:
-        """Works through what the client has sent, as far as it goes without waiting."""
-        session, state = self.session, self.state
-        self._service.activity += 1
+        """Works through what the client has sent, until something has to wait."""
+        session, state = self._session, self._state
+        self._shared.activity += 1
         session.lines_left = BATCH
-        while not (self._task or self.write_paused or self._closing or self._scheduled):
-            if self._epoch != state.epoch:
-                if self._goes_on():
-                    self._renew_record()
-                else:  # line by line: the next one may be of this test
-                    session.lines_left = min(session.lines_left, 1)
+        while not (self._waits or self.write_paused or self._closing or self._scheduled):
+            if self._attribution.epoch != state.epoch:
+                self._mind_test()
             session.profile = state.profile
             event = session.next_event()
             if self._faults and self._drop_inside_message(event):
@@ -182,164 +167,168 @@ class Connection:
             if event is None:
                 if not session.lines_left:  # there may be more
                     self._scheduled = True
-                    self.loop.call_soon(self._resume)
+                    self._loop.call_soon(self._resume)
                 break
             if self._faults or event.stage in state.judge.stages_with_callbacks:
                 self._flush()
-                self._start(Deliberation(self, event).run)
+                self._begin(event)
             elif (refusal := state.judge.refusal(event)) is not None:
                 session.refuse(refusal)
             elif isinstance(event, MessageReceived):
-                self.accept_message(event, self.build(event))
+                self._accept_message(event)
             else:
                 session.accept()
         self._flush()
-        if session.tls_due and not (self._task or self.write_paused or self._closing):
+        if session.tls_due and not (self._waits or self.write_paused or self._closing):
             self._shake_hands()
-        if self.write_paused or self._read_paused or session.backlog > MAX_BACKLOG:
-            self._mind_reading()
-        if session.closing or self.eof:
+        if not self._handshaking:
+            full = self.write_paused or session.backlog > MAX_BACKLOG
+            if full or self._intake.paused:
+                self._intake.mind(full=full)
+        if session.closing or self._eof:
             self._mind_end()
 
     def _resume(self) -> None:
         self._scheduled = False
         self._pump()
 
-    def build(self, event: MessageReceived, recipients: Sequence[int] | None = None) -> Message:
-        self.note()  # what was sent along with it may be news
-        return self.state.message(
-            event.raw, event.transaction, recipients, self.record, esmtp=self.session.esmtp
+    def _accept_message(self, event: MessageReceived) -> None:
+        recipients = event.transaction.rcpt_to
+        message = self._build(event, range(len(recipients)))
+        self._store(message)
+        lmtp = self._state.profile.lmtp
+        answers = [None] * (len(recipients) if lmtp else 1)
+        self._session.accept(store_and_reply(message, answers, lmtp=lmtp).reply)
+
+    def _build(self, event: MessageReceived, recipients: Sequence[int]) -> Message:
+        self._note()  # EHLO may have come along with the message
+        return self._state.message(
+            event.raw, event.transaction, recipients, self.record, esmtp=self._session.esmtp
         )
 
-    def accept_message(
-        self, event: MessageReceived, message: Message, answers: Sequence[Reply | None] = (None,)
-    ) -> None:
-        """Stores it, then answers: the usual reply where `answers` has none of its own."""
-        self.state.store(message, event.transaction, self.record)
-        queued = replies.Queued(message.id)
-        if self.state.profile.lmtp and len(answers) == 1:
-            answers = list(answers) * len(event.transaction.rcpt_to)
-        if len(answers) == 1:
-            self.session.accept(answers[0] or queued)
-        else:
-            self.session.accept([answer or queued for answer in answers])
+    def _store(self, message: Message) -> None:
+        transaction = self._session.transaction
+        assert transaction is not None
+        self._state.store(message, transaction, self.record)
 
-    def note(self) -> None:
-        """Puts into the record what the client may now be told."""
-        session, record = self.session, self.record
+    def _note(self) -> None:
+        """Puts into the record what the client may learn next."""
+        session, record = self._session, self.record
         record.helo, record.user = session.hello, session.user
         if session.closing:
             record.ends("quit" if session.quit else "server")
 
     def _flush(self) -> None:
-        data = self.session.bytes_to_send()
-        self.note()
+        data = self._session.bytes_to_send()
         if data:
             self.write(data)
+        else:
+            self._note()
 
     def write(self, data: bytes) -> bool:
         """Sends octets; whether the client is still there to take them."""
-        return self.transport is not None and self.transport.write(data)
-
-    def _mind_end(self) -> None:
-        """Closes when all has been said."""
-        if self._closing or self._task is not None or self._scheduled:
-            return
-        if self.session.closing:
-            polite = self.session.quit and not self.session.backlog
-            self.close(linger=0.0 if polite else LINGER)
-        elif self.eof and not self.write_paused and not self.session.tls_due:
-            self.session.client_closed()
-            self.record.ends("client")
-            self.close()
+        self._note()
+        return self._transport.write(data)
 
     # ---- events that have to wait
 
-    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
-        self._task = self.loop.create_task(self._guard(work))
+    @property
+    def _waits(self) -> bool:
+        return self._errand is not None or self._stalled
 
-    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
+    def _begin(self, event: Event) -> None:
+        work = self._decide(event)
+        self._errand = Errand(work, self._loop, self._shared.callbacks, self, self._go_on)
+        self._advance()
+
+    def _decide(self, event: Event) -> Waits[None]:
+        state = self._state
+        verdict = yield from decide(event, state, self._key, self._build)
+        if verdict.ended:
+            self.record.ends("fault")
+        match verdict:
+            case Close(reset=reset):
+                self._drop(reset=reset)
+            case Silence():
+                self._stalled = True
+                if self._eof:
+                    self._close()
+            case _:
+                yield from carry_out(verdict, self._session, state, self._store)
+
+    def _advance(self, value: Any = None) -> None:
+        """Goes on with the errand, until its next wait or its end."""
+        assert self._errand is not None
         try:
-            await work()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # ours, or out of a pattern of the test's
-            self.state.errors.append(error)
-            self.session.close(self._named(replies.INTERNAL_ERROR))
-        self._task = None
-        self._heard = monotonic()  # the client was waiting for us
-        self._pump()
+            ended = self._errand.go_on(value)
+        except BaseException as error:  # a bug of ours, or out of a pattern of the test's
+            self._state.errors.append(error)
+            self._session.close(self._named(replies.INTERNAL_ERROR))
+            ended = True
+        if ended:
+            self._errand = None
+            self._heard = monotonic()  # the client was waiting for us
 
-    def drop(self, *, reset: bool) -> None:
+    def _go_on(self, value: Any) -> None:
+        self._advance(value)
+        if self._errand is None:
+            self._pump()
+
+    def _drop(self, *, reset: bool) -> None:
         self.record.ends("fault")
-        self.session.closing = self._closing = True
-        transport = self.transport
-        if transport is None:
-            return
-        if reset:
-            transport.abort(reset=True)
-        else:
-            transport.close()
+        self._session.closing = self._closing = True
+        self._transport.abort(reset=True) if reset else self._transport.close()
 
     def _drop_inside_message(self, event: Event | None) -> bool:
-        """Carries out `Drop(after=...)` once so much of a message's content is there."""
-        if isinstance(event, MessageReceived):
-            octets: int | None = len(event.raw)
-        else:
-            octets = self.session.content_octets
-        transaction = self.session.transaction
+        """Carries out `Drop(after=...)` once that much of a message's content has come."""
+        inside = self._session.content_octets
+        octets = len(event.raw) if isinstance(event, MessageReceived) else inside
+        transaction = self._session.transaction
+        before, self._content_seen = self._content_seen, -1 if octets is None else octets
         if octets is None or transaction is None:
-            self._content_seen = -1
             return False
-        before, self._content_seen = self._content_seen, octets
-        drop = self.state.faults.inside_message(octets, before, transaction.rcpt_to, self.key)
+        drop = self._state.faults.inside_message(octets, before, transaction.rcpt_to, self._key)
         if drop is not None:
-            self._flush()  # what came before has its replies
-            self.drop(reset=drop.reset)
+            self._flush()  # the replies to earlier commands
+            self._drop(reset=drop.reset)
         return drop is not None
-
-    def _throttle(self) -> float | None:
-        return self.state.faults.throttle(self.record.peer[0], self.key)
-
-    def _read_on(self) -> None:
-        self._throttled = False
-        self._mind_reading()
 
     # ---- TLS
 
     def _shake_hands(self) -> None:
-        transport = self.transport
-        if transport is not None and not self._handshaking and not transport.is_closing():
-            self._handshaking, self._read_paused = True, False
-            context = self._service.ssl_context
+        if not self._handshaking and not self._transport.is_closing():
+            self._handshaking = True
+            self._intake.resumed()
+            context = self._shared.ssl_context
             assert context is not None
-            transport.start_tls(context, self.state.timeout, self._hands_shaken)
+            self._transport.start_tls(context, self._state.timeout, self._hands_shaken)
 
     def _hands_shaken(self, error: OSError | None) -> None:
+        self._shared.activity += 1
         self._handshaking = False
         if error is not None:
-            self.session.closing = self._closing = True
+            from .handshake import note_failed_handshake
+
+            self._session.closing = self._closing = True
             note_failed_handshake(self.record, error)
             self.abort()
             return
-        self._note_tls()
-        self.session.tls_established()
+        tls = self._transport.tls
+        assert tls is not None
+        cipher = tls.cipher()
+        self.record.tls = TLSInfo(tls.version() or "", cipher[0] if cipher else "")
+        self._session.tls_established()
         self._heard = monotonic()
-        self._pump()
+        if self._greeted:
+            self._pump()
+        else:
+            self._greet()
 
-    def _note_tls(self) -> None:
-        assert self.transport is not None
-        tls = self.transport.tls
-        if tls is not None:
-            cipher = tls.cipher()
-            self.record.tls = TLSInfo(tls.version() or "", cipher[0] if cipher else "")
-
-    # ---- silence, back-pressure, ends
+    # ---- what the service asks: see `shared.Member`
 
     def mind_silence(self, limit: float) -> float:
-        """Ends a session that has been silent for `limit` seconds; how many it has left."""
-        # of a handshake the transport minds the time
-        waiting_for_us = self._task is not None or self._scheduled or self._handshaking
+        # a handshake has a timer of its own
+        waiting_for_us = self._waits or self._scheduled or self._handshaking
         left = limit if waiting_for_us else self._heard + limit - monotonic()
         if left > 0.001:
             return left
@@ -349,96 +338,59 @@ class Connection:
 
     @property
     def asks_the_test(self) -> bool:
-        """Whether a command waits for code of the test's."""
-        return self._task is not None and self.asking
+        wait = None if self._errand is None else self._errand.wait
+        return isinstance(wait, Call) and wait.due and wait is not self._given_up
+
+    def wait_no_longer(self) -> None:
+        self._given_up = None if self._errand is None else self._errand.wait
 
     @property
-    def in_conversation(self) -> bool:
-        """Whether the client has just got on, and it is not we who let it wait."""
-        return self._task is None and monotonic() - self._heard < JUST_NOW
+    def talks_until(self) -> float:
+        return 0.0 if self._waits else self._heard + JUST_NOW
 
     def shut_down(self) -> None:
-        """The server stops: what is due goes out, then 421, then the connection is closed."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-        if self.unsent and self.transport is not None:
-            self.transport.write(self.unsent)
+        errand, self._errand, self._stalled = self._errand, None, False
+        unsent = b"" if errand is None else errand.cancel()
+        if unsent:
+            self.write(unsent)
         self.record.ends("server")
         if self._handshaking:  # in the middle of a handshake nothing can be said
-            self.session.closing = self._closing = True
+            self._session.closing = self._closing = True
             self.abort()
             return
-        busy = self.session.content_octets is not None or self.session.backlog > 0
+        busy = self._session.content_octets is not None or self._session.backlog > 0
         self._end(replies.SHUTTING_DOWN, linger=SHORT_LINGER if busy else 0.0)
 
     def end_if_held(self) -> None:
-        """The test is over: ends the session if a fault keeps it waiting."""
-        if self._task is not None and self.held:
+        if self._stalled or (self._errand is not None and isinstance(self._errand.wait, Until)):
             self.shut_down()
 
     def abort(self) -> None:
-        """Closes at once."""
-        if self.transport is not None:
-            self.transport.abort()
+        self._transport.abort()
+
+    # ---- ends
+
+    def _mind_end(self) -> None:
+        """Closes when all replies are sent."""
+        if self._closing or self._waits or self._scheduled:
+            return
+        if self._session.closing:
+            polite = self._session.quit and not self._session.backlog
+            self._close(linger=0.0 if polite else LINGER)
+        elif self._eof and not self.write_paused and not self._session.tls_due:
+            self._session.client_closed()
+            self.record.ends("client")
+            self._close()
 
     def _end(self, reply: Reply, linger: float = LINGER) -> None:
-        self.session.close(self._named(reply))
+        self._session.close(self._named(reply))
         self._flush()
-        self.close(linger=linger)
+        self._close(linger=linger)
 
     def _named(self, reply: Reply) -> Reply:
-        return fill(reply, hostname=self.state.options.greeting_hostname)
+        return fill(reply, hostname=self._state.options.greeting_hostname)
 
-    def close(self, *, linger: float = 0.0) -> None:
-        """Closes when all is sent; reads on for `linger` seconds, if the client has not ended."""
-        transport = self.transport
-        if transport is None or self._closing:
-            return
-        self._closing = True
-        if linger and not self.eof and transport.can_write_eof():
-            # closing with octets unread would reset the connection, and the client lose the reply
-            transport.write_eof()
-            self.loop.call_later(linger, transport.abort)
-        else:
-            unsent = transport.unsent
-            transport.close()
-            if unsent:  # to a client that may not read at all
-                self.loop.call_later(LINGER, transport.abort)
-
-    def _mind_reading(self) -> None:
-        transport = self.transport
-        if transport is None or transport.is_closing() or self._handshaking:
-            return
-        pause = self._throttled or self.write_paused or self.session.backlog > MAX_BACKLOG
-        if pause != self._read_paused:
-            self._read_paused = pause
-            if pause:
-                transport.pause_reading()
-            else:
-                transport.resume_reading()
-
-
-def _is_quit(octets: bytes) -> bool:
-    return octets.upper() == b"QUIT\r\n"
-
-
-def note_failed_handshake(record: SessionJournal, error: OSError) -> None:
-    """What the transcript says of it; that a client refuses a bad certificate is no violation."""
-    reason = getattr(error, "reason", None) or str(error) or type(error).__name__
-    trust = _ASK_FOR_TRUST if reason.endswith(_DISTRUST) else ""
-    record.client(f"(TLS handshake failed: {reason}{trust})".encode())
-    if reason in _PLAIN_TEXT:
-        record.violation("plain-on-tls-port")
-        record.ends("server")
-    # everything else is the client's doing
-    record.ends("timeout" if isinstance(error, TimeoutError) else "client")
-
-
-# The ends of how OpenSSL names the alerts of a client that refuses the certificate (RFC 8446 6.2);
-# what comes before them differs between its versions
-_DISTRUST = ("_ALERT_UNKNOWN_CA", "_ALERT_BAD_CERTIFICATE", "_ALERT_CERTIFICATE_UNKNOWN")
-_ASK_FOR_TRUST = "; does the client trust smtpd.ca_file? smtpd.client_ssl_context() does"
-
-# How OpenSSL says that what came is no TLS
-_PLAIN_TEXT = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST"})
+    def _close(self, *, linger: float = 0.0) -> None:
+        if not self._closing:
+            self._closing = True
+            self._transport.finish(linger=0.0 if self._eof else linger)

@@ -13,11 +13,11 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from os import getpid  # taken now: a test may patch it
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..clock import monotonic
 from ..options import OPTIONS, Options, merge
+from ..originals import getpid
 from ..text import counted
 from .listen import identity, listen, listen_unix
 from .service import Service
@@ -101,11 +101,12 @@ class Daemon:
             self._remove_socket()  # of the last start, if its stop has not come so far
             context = self.tls().server_context if self.config.tls else None
             listeners = self._listen()
-            service = Service(self.state, listeners, context)
             try:
+                service = Service(self.state, listeners, context)
                 service.start()
-            except BaseException:  # no thread can be had
-                service.abandon()
+            except BaseException:  # the system has no thread or file number left
+                for listener in listeners:
+                    listener.close()
                 self._remove_socket()
                 raise
             self._service = service

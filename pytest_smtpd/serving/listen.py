@@ -9,6 +9,8 @@ import socket
 import stat
 import sys
 
+from ..originals import make_socket
+
 BACKLOG = 1024  # connections that may wait to be accepted
 ATTEMPTS = 10  # free ports tried until one is free in both address families
 
@@ -68,7 +70,7 @@ def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
 
 
 def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = make_socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform != "win32":  # there it would let two servers share a port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -98,7 +100,7 @@ def listen_unix(path: str) -> socket.socket:
     family = getattr(socket, "AF_UNIX", None)
     if family is None:
         raise OSError(errno.EAFNOSUPPORT, f"cannot listen on {path}: no unix sockets here")
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = make_socket(family, socket.SOCK_STREAM)
     try:
         _remove_stale(path, family)
         listener.setblocking(False)
@@ -118,7 +120,7 @@ def _remove_stale(path: str, family: int) -> None:
         return
     if not stat.S_ISSOCK(mode):
         raise OSError(errno.EEXIST, "a file is there that is no socket")
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    with make_socket(family, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
             probe.connect(path)

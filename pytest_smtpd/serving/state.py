@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from ..mail.message import Envelope, Message
 from ..mailbox.mailbox import Mailbox
 from ..mailbox.store import Store
-from ..policy.callbacks import Raised
 from ..policy.fault_list import FaultList
 from ..policy.judge import Judge
+from ..policy.raised import Raised
 from ..record import Mask, SessionJournal, SessionRecord
 from ..smtp.profile import Profile
 
@@ -43,7 +43,7 @@ class State:
     """
 
     def __init__(self, options: Options, hints: Callable[[], Sequence[str]]) -> None:
-        self.faults = FaultList()
+        self.faults = FaultList(lock=threading.RLock())
         self.mask = Mask()
         self.mail, self.stray_mail = Store(), Store()
         self.messages = Mailbox(self.mail, "messages", hints, self.hide)

@@ -1,80 +1,72 @@
-"""A TCP or unix connection, in clear or in TLS: reads and writes at once, keeps what does not fit.
-
-It stands on the loop's readers and writers alone. asyncio's own transports take a task, a future
-and three turns of the loop before a greeting, and two copies of all that goes through TLS: with
-these a new connection costs half, and a command in TLS two thirds.
-"""
+"""A TCP or unix connection, in clear or in TLS: reads and writes, keeps what does not fit."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import ssl
 import struct
 import sys
-import traceback
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from .loop import Loop
+
+if TYPE_CHECKING:
+    import ssl
+
+    from .handshake import Handshake
 
 MAX_RECORD = 16_384  # octets of a TLS record (RFC 8446 section 5.1); a read never gives more
+LINGER = 1.0  # seconds that a client has to take the last octets
 RECORDS = 16  # read in one turn of the loop, so that TLS gets as much as clear text does
 
 # SO_LINGER with zero seconds: closing resets the connection
 _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-_NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Owner(Protocol):
-    """Who is told of what happens on a transport, by the names that asyncio's protocols have."""
+    """The callbacks that a transport makes."""
 
     def get_buffer(self) -> memoryview:
-        """Where the next octets go; what is in it may be overwritten by the next call."""
+        """Where the next octets go. The next call may overwrite them."""
 
     def buffer_updated(self, octets: int) -> None:
-        """So many have been read."""
+        """This many octets have been read."""
 
     def eof_received(self) -> bool:
-        """The client sends no more; whether the connection stays open for what it is to get."""
+        """The client sends no more; whether the connection stays open to send to it."""
 
     def pause_writing(self) -> None:
-        """Something is left unsent."""
+        """Octets are left unsent."""
 
     def resume_writing(self) -> None:
-        """All is sent."""
+        """All octets are sent."""
 
     def connection_lost(self) -> None:
         """The connection is over; the last call."""
 
 
 class Transport:
-    """A connection's socket, in one loop, whose thread alone calls it.
+    """A connection's socket in a loop, whose thread alone calls it.
 
-    It pauses its owner's writing as soon as anything is left unsent, and resumes it when all is:
-    whoever does not take replies has no more commands carried out.
+    It pauses its owner's writing as soon as octets are left unsent, and resumes it when all are
+    sent. So a client that takes no replies has no more commands carried out.
     """
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, client: socket.socket, owner: Owner
-    ) -> None:
+    def __init__(self, loop: Loop, client: socket.socket, owner: Owner) -> None:
         self._loop = loop
         self._socket = client
-        # The loop is told numbers: it makes the repr of what it does not find, and a socket's
-        # asks the system for both addresses
         self._number = client.fileno()
+        self.tls: ssl.SSLSocket | None = None  # the socket, if it speaks TLS
+        self._not_now: tuple[type[OSError], ...] = (BlockingIOError, InterruptedError)
         self._owner = owner
         self._unsent = bytearray()
         self._closing = False
         self._reading = True
         self._ends_writing = False  # once all is sent
-        self._ended = False  # the owner has been told, or will be
+        self._ended = False  # the owner's last callback has been made, or is due
         self._resets = False
         self._handshake: Handshake | None = None
         loop.add_reader(self._number, self._readable)
-
-    @property
-    def tls(self) -> ssl.SSLSocket | None:
-        """The socket, if it speaks TLS."""
-        return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
 
     # ---- reading
 
@@ -90,30 +82,28 @@ class Transport:
                 if octets:
                     self._owner.buffer_updated(octets)
                 elif self._owner.eof_received():
-                    self.pause_reading()  # an end would be reported for ever
+                    self.pause_reading()  # the system would report the end again and again
                 else:
                     self.close()
                 if octets != MAX_RECORD or self.tls is None or not self._reading:
                     break
-        # Ours, or out of a fault's `match`; no Ctrl-C, which is the main thread's
-        except BaseException as error:
-            context = {"message": "reading from a client", "exception": error}
-            self._loop.call_exception_handler(context)
+        except BaseException:  # a bug of ours, or out of a fault's `match`
             self._fail()
+            raise
         if self._reading:
             self._mind_rest()
 
     def _receive(self, buffer: memoryview) -> int | None:
         try:
             return self._socket.recv_into(buffer)
-        except _NOT_NOW:
+        except self._not_now:
             return None
         except OSError:
             self._fail()
             return None
 
     def _mind_rest(self) -> None:
-        # Of a TLS record that is read by halves the system reports no rest
+        # The system does not report the rest of a TLS record that is read in part
         if self.tls is not None and self.tls.pending():
             self._loop.call_soon(self._read_rest)
 
@@ -135,7 +125,7 @@ class Transport:
     # ---- writing
 
     def write(self, data: bytes) -> bool:
-        """Sends octets as soon as the client takes them; after a `close` none: then it is False."""
+        """Sends octets as soon as the client takes them. False after a `close`: nothing is sent."""
         if self._closing:
             return False
         if self._unsent:
@@ -143,7 +133,7 @@ class Transport:
             return True
         try:
             sent = self._socket.send(data)
-        except _NOT_NOW:
+        except self._not_now:
             sent = 0
         except OSError:
             self._fail()
@@ -157,7 +147,7 @@ class Transport:
     def _writable(self) -> None:
         try:
             del self._unsent[: self._socket.send(self._unsent)]
-        except _NOT_NOW:
+        except self._not_now:
             return
         except OSError:
             self._fail()
@@ -174,15 +164,15 @@ class Transport:
 
     @property
     def unsent(self) -> int:
-        """Octets that the client has not taken."""
+        """The number of octets that the client has not taken."""
         return len(self._unsent)
 
     def can_write_eof(self) -> bool:
-        """TLS has no half-closed connection."""
+        """Whether the sending side can be closed alone, which TLS cannot do."""
         return self.tls is None
 
     def write_eof(self) -> None:
-        """Closes the sending side, once all is sent."""
+        """Closes the sending side when all is sent."""
         self._ends_writing = True
         if not self._unsent:
             self._end_writing()
@@ -198,12 +188,27 @@ class Transport:
     def start_tls(
         self, context: ssl.SSLContext, timeout: float, done: Callable[[OSError | None], None]
     ) -> None:
-        """Shakes hands, with all sent; then calls `done`, with what went wrong if anything did.
+        """Starts a handshake, when all is sent, and calls `done` with the error, if it fails.
 
-        After `timeout` seconds that is a `TimeoutError`; after an `abort` it is not called.
+        After `timeout` seconds that is a `TimeoutError`. After a `close` or `abort` there is no
+        call.
         """
+        import ssl
+
+        from .handshake import Handshake
+
+        def shaken(error: OSError | None) -> None:
+            if error is None:
+                self._handshake = None
+            done(error)
+
         self.resume_reading()
-        self._handshake = Handshake(self._loop, self, context, timeout, done)
+        self._not_now += (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+        self._handshake = Handshake(self._loop, self._socket, context, timeout, shaken)
+        if isinstance(self._handshake.socket, ssl.SSLSocket):
+            self._socket = self.tls = self._handshake.socket
+        else:
+            self.pause_reading()
 
     # ---- the end
 
@@ -211,15 +216,31 @@ class Transport:
         return self._closing
 
     def close(self) -> None:
-        """Closes when all is sent; nothing more is read."""
+        """Closes when all is sent. Nothing more is read."""
         if not self._closing:
             self.pause_reading()
+            if self._handshake is not None:
+                self._handshake.give_up()
             self._closing = True
             if not self._unsent:
                 self._lose()
 
+    def finish(self, *, linger: float = 0.0) -> None:
+        """Closes when all is sent, or when the client has not taken it in `LINGER` seconds.
+
+        With `linger` it closes the sending side and reads on for so many seconds: a close with
+        octets unread resets a connection, and the client would lose the last reply.
+        """
+        if linger and self.can_write_eof():
+            self.write_eof()
+            self._loop.call_later(linger, self.abort)
+            return
+        if self._unsent:  # by a client that may not read at all
+            self._loop.call_later(LINGER, self.abort)
+        self.close()
+
     def abort(self, *, reset: bool = False) -> None:
-        """Closes at once; with `reset` the client gets a TCP reset."""
+        """Closes at once; with `reset`, by a TCP reset."""
         self._resets = self._resets or reset
         self._fail()
 
@@ -236,7 +257,7 @@ class Transport:
     def _lose(self) -> None:
         if not self._ended:
             self._ended = True
-            # not at once: the owner may be in the middle of something
+            # later: the owner may be in the middle of a callback
             self._loop.call_soon(self._close)
 
     def _close(self) -> None:
@@ -249,85 +270,15 @@ class Transport:
                 else:
                     if self.tls is not None and self._handshake is None:
                         self._say_goodbye(self.tls)
-                    # a forked child has the socket too: closing alone would tell the client nothing
+                    # A forked child has the socket too: a close alone would not reach the client
                     self._socket.shutdown(socket.SHUT_RDWR)
-            except OSError:  # it has gone before
+            except OSError:  # the client has gone
                 pass
             self._socket.close()
 
     def _say_goodbye(self, tls: ssl.SSLSocket) -> None:
-        # close_notify (RFC 8446 section 6.1); nobody waits for the client's
+        # send close_notify (RFC 8446 section 6.1), and do not wait for the client's
         try:
             tls.unwrap()
         except (OSError, ValueError):
             pass
-
-
-def _close_half_made(error: Exception) -> None:
-    # A socket that fails while it is made has taken the other's place already, and is nobody's:
-    # only the frames that made it know it
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        made = frame.f_locals.get("self")
-        if isinstance(made, ssl.SSLSocket):
-            made.close()
-
-
-class Handshake:
-    """TLS being agreed upon on a transport, whose socket it replaces."""
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        transport: Transport,
-        context: ssl.SSLContext,
-        timeout: float,
-        done: Callable[[OSError | None], None],
-    ) -> None:
-        self._loop = loop
-        self._transport = transport
-        self._done = done
-        self._number = transport._number
-        self._writes = False
-        too_long = TimeoutError(f"not done in {timeout:g} s")
-        self._timer = loop.call_later(timeout, self._end, too_long)
-        try:
-            self._tls = transport._socket = context.wrap_socket(
-                transport._socket, server_side=True, do_handshake_on_connect=False
-            )
-        except (OSError, ValueError) as error:  # the client has gone, or a context for clients
-            transport.pause_reading()
-            _close_half_made(error)
-            loop.call_soon(self._end, OSError(str(error)))
-
-    def go_on(self) -> None:
-        """Takes the next step, when the client has sent something or takes something again."""
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            self._want_to_write(False)
-        except ssl.SSLWantWriteError:
-            self._want_to_write(True)
-        except OSError as error:
-            self._end(error)
-        else:
-            self._end(None)
-
-    def give_up(self) -> None:
-        """Nobody wants to hear of it any more."""
-        self._timer.cancel()
-        self._want_to_write(False)
-
-    def _want_to_write(self, wants: bool) -> None:
-        if wants != self._writes:
-            self._writes = wants
-            if wants:
-                self._loop.add_writer(self._number, self.go_on)
-            else:
-                self._loop.remove_writer(self._number)
-
-    def _end(self, error: OSError | None) -> None:
-        if not self._transport.is_closing():
-            self.give_up()
-            if error is None:
-                self._transport._handshake = None
-            self._done(error)

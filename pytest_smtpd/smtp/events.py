@@ -192,17 +192,3 @@ Event = (
     | Noop
     | Quit
 )
-
-STAGES: tuple[str, ...] = (
-    "connect",
-    "helo",
-    "starttls",
-    "auth",
-    "mail",
-    "rcpt",
-    "data",
-    "message",
-    "rset",
-    "noop",
-    "quit",
-)

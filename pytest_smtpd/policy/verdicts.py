@@ -1,0 +1,104 @@
+"""What the policy waits for, and its verdicts: plain values that a connection carries out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+
+from ..smtp.replies import Queued, Reply
+
+if TYPE_CHECKING:
+    from ..faults import Hold
+    from ..mail.message import Message
+
+Answer: TypeAlias = "Reply | Queued"
+
+
+# ---- waits
+
+
+class Sleep(NamedTuple):
+    """Go on after so many seconds."""
+
+    seconds: float
+
+
+class Until(NamedTuple):
+    """Go on when the test releases this fault."""
+
+    hold: Hold
+
+
+class Call(NamedTuple):
+    """Run the test's own code elsewhere, and go on with the exception that it raised, or None.
+
+    `unheard` gets the exception if the session has ended before. `due` says that the end of a test
+    waits for the call.
+    """
+
+    call: Callable[[], object]
+    unheard: Callable[[BaseException], object]
+    due: bool = True
+
+
+class Send(NamedTuple):
+    """Send octets, in pieces of that size if one is given.
+
+    Go on with whether the client still takes them.
+    """
+
+    octets: bytes
+    size: int | None = None
+
+
+Wait: TypeAlias = "Sleep | Until | Call | Send"
+_T = TypeVar("_T")
+Waits: TypeAlias = Generator[Wait, Any, _T]
+
+
+# ---- verdicts
+
+
+class Accept(NamedTuple):
+    """The command takes effect; a `message` is stored first.
+
+    `reply` replaces the usual one. LMTP wants a sequence, one reply for each recipient. `split` is
+    the size of the pieces to send it in, and `ended` says that a fault ends the session with it.
+    """
+
+    reply: Answer | Sequence[Answer] | None = None
+    message: Message | None = None
+    split: int | None = None
+    ended: bool = False
+
+
+class Refuse(NamedTuple):
+    """The command has no effect. `reply`, `split` and `ended` are as for `Accept`."""
+
+    reply: Reply | Sequence[Reply]
+    split: int | None = None
+    ended: bool = False
+
+
+class Say(NamedTuple):
+    """The command has no effect, and these octets are sent in place of a reply."""
+
+    octets: bytes | Iterable[bytes]
+    split: int | None = None
+    ended: bool = False
+
+
+class Close(NamedTuple):
+    """The connection is closed without an answer, with a TCP reset if `reset` is set."""
+
+    reset: bool
+    ended: bool = True
+
+
+class Silence(NamedTuple):
+    """There is never an answer, and the connection stays open."""
+
+    ended: bool = False
+
+
+Verdict: TypeAlias = "Accept | Refuse | Say | Close | Silence"

@@ -1,0 +1,133 @@
+"""Carries out what the policy waits for on behalf of one connection: time, the test, the client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ..policy.callbacks import Callbacks
+from ..policy.verdicts import Call, Send, Sleep, Until, Wait, Waits
+from .loop import Loop
+
+SPLIT_PAUSE = 0.001  # seconds between two pieces, or they may arrive as one
+
+
+class Wire(Protocol):
+    """The connection, as far as an errand needs it."""
+
+    write_paused: bool
+
+    def write(self, data: bytes) -> bool:
+        """Sends octets; whether the client is still there to take them."""
+
+
+class Errand:
+    """One run of a generator of waits. `resume` is called when a wait is over."""
+
+    def __init__(
+        self,
+        waits: Waits[None],
+        loop: Loop,
+        callbacks: Callbacks,
+        wire: Wire,
+        resume: Callable[[Any], None],
+    ) -> None:
+        self.wait: Wait | None = None  # the present one
+        self._waits = waits
+        self._loop = loop
+        self._callbacks = callbacks
+        self._wire = wire
+        self._resume = resume
+        self._unsent = b""
+        self._size = 0
+        self._take_back: Callable[[], object] = _nothing
+
+    def go_on(self, value: Any = None) -> bool:
+        """Goes on with the result of the last wait; whether the generator has ended.
+
+        Raises what the generator raises.
+        """
+        while True:
+            self.wait, self._take_back = None, _nothing
+            try:
+                self.wait = wait = self._waits.send(value)
+            except StopIteration:
+                return True
+            match wait:
+                case Sleep(seconds=seconds):
+                    self._take_back = self._loop.call_later(seconds, self._over, wait).cancel
+                case Until(hold=hold):
+                    self._take_back = hold.reach(lambda wait=wait: self._tell(wait))  # type: ignore[misc]
+                case Call():
+                    self._call(wait)
+                case Send(octets=octets, size=size):
+                    self._unsent, self._size = octets, size or len(octets)
+                    taken = self._send()
+                    if taken is not None:
+                        value = taken
+                        continue
+            return False
+
+    def cancel(self) -> bytes:
+        """Ends the generator where it waits; the rest of what it was sending."""
+        unsent, self._unsent = self._unsent, b""
+        self.wait = None
+        self._take_back()
+        self._waits.close()
+        return unsent
+
+    def _over(self, wait: Wait, value: Any = None) -> None:
+        if self.wait is wait:
+            self._resume(value)
+
+    def _tell(self, wait: Wait) -> None:
+        """From any thread: the wait is over."""
+        try:
+            self._loop.call_soon_threadsafe(self._over, wait)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            pass
+
+    def _call(self, wait: Call) -> None:
+        def settle(error: BaseException | None) -> None:
+            if self.wait is wait:
+                self._resume(error)
+            elif error is not None:
+                wait.unheard(error)
+
+        def done(error: BaseException | None) -> None:
+            try:
+                self._loop.call_soon_threadsafe(settle, error)
+            except RuntimeError:  # the loop is closed
+                if error is not None:
+                    wait.unheard(error)
+
+        self._callbacks.run(wait.call, done)
+
+    # ---- sending
+
+    def _send(self) -> bool | None:
+        """Sends what it can now; None while something is left, then whether the client took it."""
+        while self._unsent:
+            if self._wire.write_paused:
+                return None
+            piece, self._unsent = self._unsent[: self._size], self._unsent[self._size :]
+            if not self._wire.write(piece):
+                self._unsent = b""
+                return False
+            # Not after the last piece: the client may go on at once, for example with a handshake
+            if self._unsent:
+                self._take_back = self._loop.call_later(SPLIT_PAUSE, self.send_more).cancel
+                return None
+        return True
+
+    def send_more(self) -> None:
+        """Goes on sending, after a pause or when the client takes octets again."""
+        self._take_back()
+        if isinstance(self.wait, Send):
+            taken = self._send()
+            if taken is not None:
+                self._resume(taken)
+
+
+def _nothing() -> None:
+    pass
