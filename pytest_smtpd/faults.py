@@ -15,7 +15,7 @@ from .clock import monotonic
 from .patterns import PatternLike, compile_host_pattern, compile_pattern, nearest
 from .rejection import ReplyLike
 from .smtp.events import STAGES
-from .smtp.replies import Reply as SMTPReply
+from .smtp.replies import Reply
 
 __all__ = [
     "STAGES",
@@ -25,7 +25,6 @@ __all__ = [
     "Fault",
     "Hold",
     "Raw",
-    "Reply",
     "Split",
     "Stall",
     "Throttle",
@@ -147,12 +146,9 @@ class Answer(Fault):
         __tracebackhide__ = True
         super().__post_init__()
         try:
-            SMTPReply.of(self.reply)
+            Reply.of(self.reply)
         except ValueError as error:
             raise ValueError(f"Answer(reply=...): {error}") from None
-
-
-Reply = Answer  # its other name in docs/faults.md
 
 
 @dataclass(frozen=True)
