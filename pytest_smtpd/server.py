@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from .clock import monotonic
 from .faults import Fault
 from .mail.mailbox import Mailbox
-from .option_names import ELSEWHERE, how_to_set
 from .options import OPTIONS, Options, merge
+from .options.errors import ELSEWHERE, how_to_set
+from .options.pairs import check_pairs
 from .record import SessionRecord
 from .serving.listen import identity, listen, listen_unix
 from .serving.service import Service
@@ -64,7 +65,7 @@ class Server:
 
     def _set_up(self, config: Options) -> None:
         __tracebackhide__ = True
-        config.check_pairs()
+        check_pairs(config)
         self.stopped = threading.Event()
         self.stopped.set()
         self._lock = threading.RLock()
@@ -412,7 +413,7 @@ class Server:
         __tracebackhide__ = True
         with self._lock:
             config = merge(options, self._config, restore=True)
-            config.check_pairs()
+            check_pairs(config)
             fixed = [name for name in options if name in OPTIONS and not OPTIONS[name].live]
             if fixed and self._service is not None:
                 raise ValueError(
@@ -447,7 +448,7 @@ class Server:
         Raises `ValueError` as `configure` does, and then nothing has changed; or as `start` does,
         and then the server is stopped, with these options.
         """
-        config.check_pairs()
+        check_pairs(config)
         moved = address is not None and address != self._address
         # A test may have stopped the server, or left sessions of an earlier start running
         restart = moved or self._service is None or bool(self._draining)

@@ -63,7 +63,7 @@ CHECK = """
 
 
 def test_the_table_has_every_option_that_can_be_written() -> None:
-    written = {name for name, option in OPTIONS.items() if option.read is not None}
+    written = {name for name, option in OPTIONS.items() if option.form is not None}
     assert {*TEXTS, "port", "unix_socket"} == written
 
 
@@ -126,8 +126,8 @@ def test_other_ways_to_write_them(pytester: pytest.Pytester) -> None:
     said = lines(run(pytester, "--help"))
     for name, option in OPTIONS.items():
         dashed = f"--smtpd-{name.replace('_', '-')}"
-        assert (dashed in said) == (option.read is not None)
-        assert (f"smtpd_{name} (" in said) == (option.read is not None)
+        assert (dashed in said) == (option.form is not None)
+        assert (f"smtpd_{name} (" in said) == (option.form is not None)
     for form in ("tls=none|starttls|implicit", "strict=[yes|no|violations|problems]",
                  "timeout=SECONDS", "reject-sender=PATTERN[=REPLY]", "users=NAME:PASSWORD|any",
                  "max-size=OCTETS", "unix-socket=PATH", "ignore=CODE"):  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ..options import Options, merge
+from ..options.pairs import check_pairs
 from ..server import Server
 from .fixtures import asked, session_server, uses
 from .markers import (
@@ -183,7 +184,7 @@ def _server(options: Options, item: pytest.Item) -> Server:
 
 def _check_pairs(item: pytest.Item, options: Options) -> None:
     try:
-        options.check_pairs()
+        check_pairs(options)
     except ValueError as error:
         fail_at_marker(item, str(error))
 
