@@ -12,7 +12,8 @@ import pytest
 from client import TEXT, Client
 from pytest_smtpd import Options, Server, __version__
 from pytest_smtpd.faults import Answer, Stall
-from pytest_smtpd.options import DEFAULTS, OPTIONS, merge, read
+from pytest_smtpd.options import DEFAULTS, OPTIONS, Option, merge
+from pytest_smtpd.options.values import read
 from pytest_smtpd.smtp.extensions import EXTENSIONS
 
 DEFAULT_VALUES = {
@@ -76,6 +77,11 @@ def test_all_extensions_are_offered_by_default() -> None:
 def test_each_option_says_what_it_is() -> None:
     for option in OPTIONS.values():
         assert len(option.help) > 10
+
+
+def test_a_row_has_no_misspelt_property() -> None:
+    known = {*vars(Option), *vars(Option("text", None, "a row without any"))}
+    assert {name for option in OPTIONS.values() for name in vars(option)} <= known
 
 
 # ---- names

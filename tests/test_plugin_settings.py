@@ -114,7 +114,7 @@ def test_other_ways_to_write_them(pytester: pytest.Pytester) -> None:
                 assert smtpd.config.host == "" and smtpd.host == "127.0.0.1"
 
             def test_pair(pytestconfig):
-                from pytest_smtpd.options import read
+                from pytest_smtpd.options.values import read
                 assert read("certificate", "mail.pem, mail.key") == ("mail.pem", "mail.key")
         """,
     )

@@ -9,8 +9,9 @@ import argparse
 from typing import Any
 
 from .._version import __version__
-from ..options import OPTIONS, Option, Options, read
+from ..options import OPTIONS, Option, Options
 from ..options.pairs import check_pairs
+from ..options.values import read
 from ..patterns import nearest
 
 PROG = "python -m pytest_smtpd"

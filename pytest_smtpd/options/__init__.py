@@ -4,6 +4,4 @@ from .row import OPTIONS as OPTIONS
 from .row import Option as Option
 from .table import DEFAULTS as DEFAULTS
 from .table import Options as Options
-from .table import counted_from as counted_from
 from .table import merge as merge
-from .table import read as read

@@ -11,67 +11,26 @@ OPTIONS: dict[str, Option] = {}  # by name; `table` fills it
 
 
 class Option:
-    """A row of the table, and the attribute of `Options` that gives the option's value.
+    """A row of the table, and the attribute of `Options` that gives the option's value."""
 
-    - `kind`: names the check and the text form in `values`
-    - `default`, `help`: for every place that lists options; the help is one phrase
-    - `form`: the text form, as the help of a command line shows it; None: there is none
-    - `several`: the text form is a list: lines in ini, repeated flags on a command line
-    - `flag`: on a command line the value may be left out
-    - `choices`: the allowed values, or the allowed words of a list
-    - `least`, `most`, `unit`: the bounds of a number, and what it counts
-    - `no_limit`: None is a value; elsewhere None stands for the default
-    - `live`: a running server can change it
-    - `address`: part of the server's address, which a server of session scope keeps
-    - `secret`: errors show ``***`` in place of the value
-    - `path`: the value has paths, which count from the folder where they were written
-    - `hand_default`, `hand_help`: where they differ for a server that is run by hand
-    """
+    form: str | None = ""  # the text form, as a command line's help shows it; None: there is none
+    several = False  # the text form is a list: lines in ini, repeated flags on a command line
+    flag = False  # on a command line the value may be left out
+    choices: tuple[object, ...] = ()  # the allowed values, or the allowed words of a list
+    least, most = 0, float("inf")  # the bounds of a number
+    unit = ""  # what a number counts
+    no_limit = False  # None is a value; elsewhere None stands for the default
+    live = True  # a running server can change it
+    address = False  # part of the server's address, which a server of session scope keeps
+    secret = False  # errors show *** in place of the value
+    path = False  # the value has paths, which count from the folder where they were written
 
-    __slots__ = (
-        *("address", "choices", "default", "flag", "form", "hand_default", "hand_help", "help"),
-        *("kind", "least", "live", "most", "name", "no_limit", "path", "secret", "several", "unit"),
-    )
-
-    def __init__(
-        self,
-        kind: str,
-        default: object,
-        help: str,
-        *,
-        form: str | None = "",
-        several: bool = False,
-        flag: bool = False,
-        choices: tuple[object, ...] = (),
-        least: int = 0,
-        most: float = float("inf"),
-        unit: str = "",
-        no_limit: bool = False,
-        live: bool = True,
-        address: bool = False,
-        secret: bool = False,
-        path: bool = False,
-        hand_default: object = None,
-        hand_help: str = "",
-    ) -> None:
+    def __init__(self, kind: str, default: object, help: str, **properties: Any) -> None:
         self.name = ""
-        self.kind = kind
-        self.default = default
-        self.help = help
-        self.form = form
-        self.several = several
-        self.flag = flag
-        self.choices = choices
-        self.least = least
-        self.most = most
-        self.unit = unit
-        self.no_limit = no_limit
-        self.live = live
-        self.address = address
-        self.secret = secret
-        self.path = path
-        self.hand_default = default if hand_default is None else hand_default
-        self.hand_help = hand_help or help
+        self.kind = kind  # names the check and the reader in `values`
+        self.default = self.hand_default = default  # `hand_*`: for a server that is run by hand
+        self.help = self.hand_help = help  # one phrase
+        self.__dict__.update(properties)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

@@ -15,7 +15,6 @@ from .row import OPTIONS, Option
 
 if TYPE_CHECKING:
     import ssl
-    from pathlib import Path
 
     from ..faults import Fault
     from ..mail.message import Message
@@ -99,10 +98,7 @@ class Options(_Frozen):
         path=True,
     )
     greeting_hostname: str = _option(
-        "hostname",
-        "the server's name in greeting and replies",
-        default="localhost",
-        form="NAME",
+        "hostname", "the server's name in greeting and replies", default="localhost", form="NAME"
     )
     banner: str = _option(
         "ascii",
@@ -138,10 +134,7 @@ class Options(_Frozen):
         form=None,
     )
     validate_sender: _Callback = _option(
-        "function",
-        "called with the sender's address; refuses by raising",
-        default=None,
-        form=None,
+        "function", "called with the sender's address; refuses by raising", default=None, form=None
     )
     validate_recipient: _Callback = _option(
         "function",
@@ -268,9 +261,7 @@ class Options(_Frozen):
         "faults", "scripted failures, see pytest_smtpd.faults", default=(), form=None
     )
     seed: int | str | None = _option(
-        "seed",
-        "for faults with a probability: the same seed gives the same failures",
-        default=None,
+        "seed", "for faults with a probability: the same seed gives the same failures", default=None
     )
     strict: bool | Literal["violations", "problems"] = _option(
         "choice",
@@ -333,22 +324,3 @@ def merge(
         _keep(values, name, value)
     result.__dict__.update(values)
     return result
-
-
-def read(name: str, text: str | list[str]) -> object:
-    """An option's value from its text form, as ini or a command line gives it.
-
-    Raises `ValueError` for a text that stands for no value; `merge` checks the value.
-    """
-    from .values import read as read_value
-
-    return read_value(OPTIONS[name], text)
-
-
-def counted_from(folder: Path, name: str, value: object) -> object:
-    """The value of an option; if it has paths, they count from `folder`."""
-    if not OPTIONS[name].path:
-        return value
-    from .values import counted_from as count
-
-    return count(folder, OPTIONS[name], value)

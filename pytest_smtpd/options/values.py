@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .row import Option
+from ..patterns import nearest
+from .errors import not_allowed
+from .row import OPTIONS, Option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +27,6 @@ class Wanted(ValueError):
 
 
 def _wanted(text: str, value: object = None, choices: Iterable[object] = ()) -> NoReturn:
-    from ..patterns import nearest
-
     names = [choice for choice in choices if isinstance(choice, str)]
     raise Wanted(text + (nearest(value, names) if isinstance(value, str) else ""))
 
@@ -92,15 +92,7 @@ def _socket(option: Option, value: object) -> object:
     return _text(option, os.fspath(value))
 
 
-def _addresses(option: Option, value: object) -> object:
-    return _rules(option, value, hosts=False)
-
-
-def _hosts(option: Option, value: object) -> object:
-    return _rules(option, value, hosts=True)
-
-
-def _rules(option: Option, value: Any, *, hosts: bool) -> object:
+def _rules(option: Option, value: Any) -> object:
     from ..rejection import compile_rules
 
     if isinstance(value, Mapping):
@@ -109,7 +101,7 @@ def _rules(option: Option, value: Any, *, hosts: bool) -> object:
     elif isinstance(value, Iterable) and not isinstance(value, str | bytes) and not callable(value):
         value = tuple(value)  # a callable may be iterable too: a mock is
     try:
-        compile_rules(value, hosts=hosts)
+        compile_rules(value, hosts=option.kind == "hosts")
     except (TypeError, ValueError) as error:
         _wanted(str(error))
     return value
@@ -212,7 +204,6 @@ def _seed(option: Option, value: object) -> object:
 
 def _codes(option: Option, value: object) -> object:
     from ..mail.problems import PROBLEMS
-    from ..patterns import nearest
     from ..smtp.violations import VIOLATIONS
 
     codes = (value,) if isinstance(value, str) else value
@@ -230,7 +221,7 @@ def _codes(option: Option, value: object) -> object:
 
 
 _CHECKS: dict[str, Callable[[Option, Any], object]] = {
-    "addresses": _addresses,
+    "addresses": _rules,
     "ascii": _ascii,
     "boolean": _boolean,
     "certificate": _certificate,
@@ -240,7 +231,7 @@ _CHECKS: dict[str, Callable[[Option, Any], object]] = {
     "faults": _faults,
     "function": _function,
     "hostname": _hostname,
-    "hosts": _hosts,
+    "hosts": _rules,
     "number": _number,
     "seconds": _seconds,
     "seed": _seed,
@@ -257,8 +248,6 @@ def check(option: Option, value: object) -> object:
     try:
         return _CHECKS[option.kind](option, value)
     except Wanted as wanted:
-        from .errors import not_allowed
-
         raise not_allowed(option, value, wanted) from None
 
 
@@ -301,16 +290,7 @@ def _read_certificate(option: Option, text: str) -> object:
     return tuple(part.strip() for part in text.split(",")) if "," in text else text
 
 
-_READERS: dict[str, Callable[[Option, str], object]] = {
-    "boolean": _read_boolean,
-    "certificate": _read_certificate,
-    "choice": _read_choice,
-    "number": _read_number,
-    "seconds": _read_seconds,
-}
-
-
-def _read_rules(lines: list[str]) -> object:
+def _read_rules(option: Option, lines: list[str]) -> object:
     return dict(map(_rule, lines))
 
 
@@ -323,7 +303,7 @@ def _rule(text: str) -> tuple[str, str | None]:
     return (text, None)
 
 
-def _read_users(lines: list[str]) -> object:
+def _read_users(option: Option, lines: list[str]) -> object:
     if lines == ["any"]:
         return "any"
     if not all(":" in line for line in lines):
@@ -331,40 +311,45 @@ def _read_users(lines: list[str]) -> object:
     return {name: password for name, _, password in (line.partition(":") for line in lines)}
 
 
-def _read_words(lines: list[str]) -> object:
+def _read_words(option: Option, lines: list[str]) -> object:
     return [word for line in lines for word in line.replace(",", " ").split()]
 
 
-_LIST_READERS: dict[str, Callable[[list[str]], object]] = {
+# Of a kind that has no reader, the text is the value
+_READERS: dict[str, Callable[[Option, Any], object]] = {
     "addresses": _read_rules,
+    "boolean": _read_boolean,
+    "certificate": _read_certificate,
+    "choice": _read_choice,
     "codes": _read_words,
     "hosts": _read_rules,
+    "number": _read_number,
+    "seconds": _read_seconds,
     "users": _read_users,
     "words": _read_words,
 }
 
 
-def read(option: Option, text: str | list[str]) -> object:
-    """The value that a text form stands for; `check` has yet to check it.
+def read(name: str, text: str | list[str]) -> object:
+    """An option's value from its text form, as ini or a command line gives it.
 
-    Raises `ValueError` for a text that stands for none.
+    `check` has yet to check the value. Raises `ValueError` for a text that stands for no value.
     """
-    if not option.several:
-        assert isinstance(text, str)
-        reader = _READERS.get(option.kind)
-        return text if reader is None else reader(option, text)
-    lines = [text] if isinstance(text, str) else text
+    option = OPTIONS[name]
+    given: object = text
+    if option.several:
+        lines = [text] if isinstance(text, str) else text
+        given = [line.strip() for line in lines if line.strip()]
     try:
-        return _LIST_READERS[option.kind]([line.strip() for line in lines if line.strip()])
+        return _READERS[option.kind](option, given) if option.kind in _READERS else given
     except Wanted as wanted:
-        from .errors import not_allowed
-
         raise not_allowed(option, text, wanted) from None
 
 
-def counted_from(folder: Path, option: Option, value: Any) -> object:
-    """The value of a row with `path`, its paths counted from `folder`."""
-    if value in option.choices:
+def counted_from(folder: Path, name: str, value: Any) -> object:
+    """The value of an option; if it has paths, they count from `folder`."""
+    option = OPTIONS[name]
+    if not option.path or value in option.choices:
         return value
     if option.kind != "socket":
         return tuple(str(folder / path) for path in value)

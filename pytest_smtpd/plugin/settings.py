@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..options import OPTIONS, Options, counted_from, merge, read
+from ..options import OPTIONS, Options, merge
 
 if TYPE_CHECKING:
     from ..environment import Line
@@ -158,6 +158,8 @@ def read_options(config: pytest.Config) -> Options:
         ):
             if text is None:
                 continue
+            from ..options.values import counted_from, read
+
             try:
                 value = read(name, text)
                 merge({name: value})
