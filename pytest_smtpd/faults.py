@@ -1,7 +1,7 @@
 """Scripted failures: what the server does wrong on purpose, at which stage, how often.
 
-A fault is a plain value and counts nothing: the list it stands in does (`policy.fault_list`),
-so one fault may stand in several servers. What it does to a connection, `serving` carries out.
+A fault is a plain value. Its hits are counted by the server's list of faults
+(`policy.fault_list`), so several servers can share one fault.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .clock import monotonic
 from .patterns import PatternLike, compile_host_pattern, compile_pattern, nearest
 from .rejection import ReplyLike
 from .smtp import events, replies
-from .smtp.replies import Reply as SMTPReply
+from .smtp.replies import Reply
 
 __all__ = [
     "STAGES",
@@ -25,7 +25,6 @@ __all__ = [
     "Fault",
     "Hold",
     "Raw",
-    "Reply",
     "Split",
     "Stall",
     "Throttle",
@@ -47,7 +46,7 @@ class Stage(NamedTuple):
     subject: str = ""
     reject: str = ""
     validate: str = ""
-    refusal: SMTPReply | None = None
+    refusal: Reply | None = None
 
 
 STAGE_TABLE: dict[str, Stage] = {
@@ -93,20 +92,22 @@ STAGES: tuple[str, ...] = tuple(STAGE_TABLE)
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What all faults share: where a fault acts, and how often.
+    """The base of all faults: where a fault acts, and how often.
 
-    `on` is a stage, one of `STAGES`; it has no default. `times` is after how many hits the fault is
-    spent (default: never), `skip` how many chances it lets pass first. `match` narrows it to a
-    pattern as in `reject_*`: on ``"connect"`` of the client's IP address, on ``"helo"`` of the name
-    it gives, on ``"mail"`` and ``"rcpt"`` of the address, on ``"message"`` of any recipient. A
-    callable is asked in a thread of its own, as callbacks are; that of `Throttle` and of
-    ``Drop(after=...)`` in the one that serves: it has to be quick. `per`
-    says what `times` and `skip` count by: ``"server"``, ``"session"``, or ``"recipient"`` (on
-    ``"rcpt"`` and ``"message"``). `probability`, from 0 to 1, rolls the dice of the server's `seed`
-    for each chance.
+    - `on`: the stage, one of `STAGES`; no default
+    - `times`: how many hits the fault has (default: no limit)
+    - `skip`: how many chances pass before the first hit (default: 0)
+    - `match`: a pattern as in `reject_*`. It is matched on ``"connect"`` against the client's IP
+      address, on ``"helo"`` against the name the client gives, on ``"mail"`` and ``"rcpt"`` against
+      the address, on ``"message"`` against each recipient. A callable runs in its own thread, as
+      callbacks do. For `Throttle` and ``Drop(after=...)`` it runs in the server's thread and must
+      be quick.
+    - `per`: what `times` and `skip` count by: ``"server"``, ``"session"``, or ``"recipient"`` (on
+      ``"rcpt"`` and ``"message"``)
+    - `probability`: of each hit, from 0 to 1; the server's `seed` decides
 
-    A fault is frozen and counts nothing: the list it stands in does. Raises `TypeError` or
-    `ValueError` for a value that makes no sense, naming what is allowed.
+    A fault is frozen. Raises `TypeError` or `ValueError` for a value that is not allowed, naming
+    what is.
     """
 
     on: str
@@ -116,7 +117,7 @@ class Fault:
     per: Per = "server"
     probability: float = 1.0
 
-    decides: ClassVar[bool] = True  # no later fault of the list acts on the same command
+    decides: ClassVar[bool] = True  # later faults of the list do not act on the same command
 
     def __post_init__(self) -> None:
         __tracebackhide__ = True
@@ -155,7 +156,7 @@ class Fault:
                 raise type(error)(f"{name}(match=...): {error}") from None
 
     def matcher(self) -> Callable[[str], bool] | None:
-        """`match` as a predicate on the stage's subject; None where there is no `match`."""
+        """`match` as a predicate on what the stage matches; None without `match`."""
         if self.match is None:
             return None
         return (
@@ -181,13 +182,14 @@ def _check_amount(fault: str, name: str, value: object, *, least: float) -> None
 
 @dataclass(frozen=True)
 class Answer(Fault):
-    """Answers this reply instead of the usual one.
+    """Sends this reply instead of the usual one.
 
     `reply` is a code, a text (``"451 4.7.1 Greylisted"``) or a `pytest_smtpd.Reply`. With 2xx or
-    354 the command takes effect all the same; with 4xx or 5xx it does not (RFC 5321 section 4.2.1).
-    On ``"message"`` 250 alone stores it, and the transaction is over with any. 421 closes.
+    354 the command takes effect; with 4xx or 5xx it does not (RFC 5321 section 4.2.1). On
+    ``"message"`` only 250 stores the message, and every reply ends the transaction. 421 closes the
+    connection.
 
-    Raises `ValueError` for what is no reply.
+    Raises `ValueError` for a value that is no reply.
     """
 
     reply: ReplyLike
@@ -196,17 +198,14 @@ class Answer(Fault):
         __tracebackhide__ = True
         super().__post_init__()
         try:
-            SMTPReply.of(self.reply)
+            Reply.of(self.reply)
         except ValueError as error:
             raise ValueError(f"Answer(reply=...): {error}") from None
 
 
-Reply = Answer  # its other name in docs/faults.md
-
-
 @dataclass(frozen=True)
 class Delay(Fault):
-    """Waits so many `seconds`, from 0 up, before the answer. The next fault acts too."""
+    """Waits `seconds`, 0 or more, before the reply. The next fault acts too."""
 
     seconds: float
     decides: ClassVar[bool] = False
@@ -221,9 +220,9 @@ class Delay(Fault):
 class Drop(Fault):
     """Closes the connection instead of answering; with `reset` by a TCP reset (RST).
 
-    With `after` in the middle of a message's content, once so many octets of it have come: this
-    implies ``on="message"``. A message shorter than that is not touched. Without `after`, `on` is
-    wanted: neither is a `TypeError`.
+    With `after`, it closes in the middle of a message's content, when this many octets have come.
+    `after` implies ``on="message"``; a shorter message passes. Raises `TypeError` if both `on` and
+    `after` are missing.
     """
 
     on: str = field(default="", kw_only=True)
@@ -247,9 +246,9 @@ class Drop(Fault):
 
 @dataclass(frozen=True)
 class Stall(Fault):
-    """Never answers; the connection stays open until the client or the server closes it.
+    """Never answers; the connection stays open until the client closes it.
 
-    The end of a test and a stop of the server end it too.
+    The end of the test and a stop of the server end it too.
     """
 
 
@@ -257,9 +256,9 @@ class Stall(Fault):
 class Raw(Fault):
     """Sends these octets instead of a reply; the command has no effect.
 
-    `data` is `bytes`, or an iterable of `bytes` that is begun anew for each hit and may be endless
-    (``itertools.repeat(b"250-more\\r\\n")``). A line end is sent only where `data` has one. Raises
-    `TypeError` for a `str`, and for what cannot be iterated over.
+    `data` is `bytes`, or an iterable of `bytes`, which is iterated anew for each hit and may be
+    endless (``itertools.repeat(b"250-more\\r\\n")``). No line end is added. Raises `TypeError` for
+    a `str`, and for a value that is not iterable.
     """
 
     data: bytes | Iterable[bytes]
@@ -274,7 +273,7 @@ class Raw(Fault):
 
 @dataclass(frozen=True)
 class Split(Fault):
-    """Sends the reply in pieces of so many `octets`, 1 by default. The next fault acts too."""
+    """Sends the reply in pieces of `octets`, 1 by default. The next fault acts too."""
 
     octets: int = 1
     decides: ClassVar[bool] = False
@@ -287,10 +286,10 @@ class Split(Fault):
 
 @dataclass(frozen=True)
 class Throttle(Fault):
-    """Reads no more than `octets_per_second`, from 1 up, from a connection, all its life long.
+    """Reads at most `octets_per_second`, 1 or more, from a connection, until it closes.
 
-    `on` is ``"connect"`` and needs not be said: `times` and `skip` count connections, `match` is on
-    the client's IP address. The next fault of the list acts too.
+    `on` is ``"connect"`` and can be left out: `times` and `skip` count connections, `match` is
+    matched against the client's IP address. The next fault of the list acts too.
     """
 
     octets_per_second: float
@@ -311,36 +310,36 @@ class Throttle(Fault):
 
 @dataclass(frozen=True, eq=False)
 class Hold(Fault):
-    """A breakpoint: a session that comes here waits until the test lets it go on.
+    """A breakpoint: a session waits here until the test releases it.
 
-    ``hold.wait_reached()`` in the test, then ``hold.release()``, from any thread. The next fault of
-    the list acts after that. The end of the test and a stop of the server end the wait as well.
+    The test calls ``hold.wait_reached()``, then ``hold.release()``, from any thread. The next fault
+    of the list acts after the release. The end of the test and a stop of the server end the wait.
     """
 
     decides: ClassVar[bool] = False
-    # Each is a place of its own, where others of the same stage and address may be
+    # Two holds with equal attributes are two breakpoints
     __eq__ = object.__eq__
     __hash__ = object.__hash__
     _gate: _Gate = field(default_factory=lambda: _Gate(), init=False, repr=False)
 
     def wait_reached(self, timeout: float = 5.0) -> bool:
-        """Blocks until a session waits here, `timeout` seconds at most; whether one does.
+        """Blocks until a session waits here; returns whether one does.
 
-        In seconds of real time, also where a test has frozen time.
+        `timeout` is in seconds of real time, also if the test has frozen time.
         """
         return self._gate.wait_reached(timeout)
 
     def release(self) -> None:
-        """Lets all sessions go on that wait here; where none does, the next one that comes."""
+        """Releases all sessions that wait here; if none waits, the next one that comes."""
         self._gate.release()
 
     def reach(self, go_on: Callable[[], None]) -> Callable[[], None]:
-        """For the server: calls `go_on` once, when released; what it returns takes that back."""
+        """For the server: calls `go_on` once, at the release; returns a function that cancels."""
         return self._gate.reach(go_on)
 
 
 class _Gate:
-    """Where held sessions wait; opened from any thread."""
+    """Where held sessions wait; any thread can open it."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

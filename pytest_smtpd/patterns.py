@@ -1,11 +1,12 @@
-"""What a user writes to say "such ones": globs, regular expressions, callables, networks.
+"""Patterns that a user writes: globs, regular expressions, callables, networks.
 
-Rule: a pattern is checked when it is compiled, and matching takes time linear in the value,
-whatever the value is: it comes from the network.
+Rule: a pattern is checked when it is compiled, and a glob matches in time linear in the value,
+because the value comes from the network.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
 import re
 from collections.abc import Callable, Iterable
@@ -22,8 +23,6 @@ __all__ = [
 
 PatternLike: TypeAlias = str | re.Pattern[str] | Callable[[str], object]
 
-_FLAGS = re.IGNORECASE | re.DOTALL
-
 
 def compile_pattern(value: PatternLike) -> Callable[[str], bool]:
     """Turn a pattern into a predicate on strings.
@@ -32,7 +31,7 @@ def compile_pattern(value: PatternLike) -> Callable[[str], bool]:
       ends too, or none) and `?` (one character) are the only wildcards, so `[` is itself.
     - A `re.Pattern` is searched, with its own flags.
     - A callable is asked; what it returns counts as true or false, what it raises comes through.
-      It answers at once: `TypeError` for one that returns an awaitable.
+      It must answer at once: `TypeError` if it returns an awaitable.
 
     Raises `TypeError` for anything else, a pattern on bytes and an ``async def`` included.
     """
@@ -46,17 +45,17 @@ def compile_pattern(value: PatternLike) -> Callable[[str], bool]:
     if callable(value):
         if inspect.iscoroutinefunction(value):
             raise TypeError(f"a pattern answers at once, {describe_pattern(value)} is async")
-        return _asking(value)
+        return _asked(value)
     raise TypeError(
         "a pattern is a str (a glob), a re.Pattern or a callable, "
         f"not {type(value).__name__}: {value!r}"
     )
 
 
-def _asking(ask: Callable[[str], object]) -> Callable[[str], bool]:
+def _asked(ask: Callable[[str], object]) -> Callable[[str], bool]:
     def matches(text: str) -> bool:
         answer = ask(text)
-        if inspect.isawaitable(answer):  # which is true, whatever comes of it
+        if inspect.isawaitable(answer):  # an awaitable is always true
             if inspect.iscoroutine(answer):
                 answer.close()
             raise TypeError(f"a pattern answers at once, {describe_pattern(ask)} is async")
@@ -66,24 +65,13 @@ def _asking(ask: Callable[[str], object]) -> Callable[[str], bool]:
 
 
 def compile_glob(glob: str, *, anywhere: bool = False) -> Callable[[str], bool]:
-    """Turn a glob into a predicate; `anywhere` lets it stand anywhere in the value."""
+    """Turn a glob into a predicate; with `anywhere`, a part of the value may match."""
     if anywhere:
         glob = f"*{glob}*"
-    pieces = [re.escape(piece).replace(r"\?", ".") for piece in re.split(r"\*+", glob)]
-    if len(pieces) == 3 and not pieces[0] and not pieces[2]:
-        # "*piece*": the search of one piece is linear, and faster than the general form.
-        search = re.compile(pieces[1], _FLAGS).search
-        return lambda text: search(text) is not None
-    first, *rest = pieces
-    pattern = first
-    if rest:
-        *middle, last = rest
-        # The leftmost place of a piece leaves most room for those after it, so none has to be
-        # tried again: atomic groups forbid it, and "*a*a*a*a*b" stays linear on "aaaa...".
-        pattern += "".join(f"(?>.*?{piece})" for piece in middle)
-        pattern += f".*{last}" if last else ".*"
-    fullmatch = re.compile(pattern, _FLAGS).fullmatch
-    return lambda text: fullmatch(text) is not None
+    # Here `[` is itself. The atomic groups that `translate` writes keep "*a*a*a*a*b" linear.
+    pattern = fnmatch.translate(glob.replace("[", "[[]"))
+    match = re.compile(pattern, re.IGNORECASE).match
+    return lambda text: match(text) is not None
 
 
 def compile_host_pattern(value: PatternLike) -> Callable[[str], bool]:
@@ -157,7 +145,7 @@ def _same_address(value: str) -> Callable[[str], bool] | None:
 
 
 def describe_pattern(value: object) -> str:
-    """A pattern for an error text: the name of a callable, the `repr` of anything else."""
+    """A pattern for an error text: the name of a callable, otherwise the `repr`."""
     if callable(value) and not isinstance(value, type):
         name = getattr(value, "__qualname__", None)
         if isinstance(name, str):
@@ -166,7 +154,7 @@ def describe_pattern(value: object) -> str:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` with the name most like `name`, or `""` where none is like it."""
+    """` (did you mean 'x'?)` with the name most similar to `name`, or `""` if none is similar."""
     import difflib
 
     known = {known.casefold(): known for known in names}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from .faults import Fault
 from .mailbox.mailbox import Mailbox
-from .option_names import ELSEWHERE, how_to_set
 from .options import OPTIONS, Options, merge
+from .options.errors import ELSEWHERE, how_to_set
 from .record import SessionRecord
 from .serving.daemon import Daemon, Endpoint
 from .text import counted

@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from .checks import CERTIFICATES
+from .options.table import CERTIFICATES
 
 if TYPE_CHECKING:
     import ssl

@@ -42,7 +42,8 @@ def _fault(entry: Mapping[str, Any]) -> Any:
     keywords = {key: _live(value) for key, value in entry.items() if key != "fault"}
     if isinstance(keywords.get("data"), str):
         keywords["data"] = octets(keywords["data"])
-    return getattr(faults, entry["fault"])(**keywords)
+    name = {"Reply": "Answer"}.get(entry["fault"], entry["fault"])  # the conversations say Reply
+    return getattr(faults, name)(**keywords)
 
 
 def _live(value: Any) -> Any:

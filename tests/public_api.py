@@ -39,7 +39,6 @@ NOT_MADE = {
 FOR_THE_SERVER: dict[str, set[str]] = {
     "Fault": {"decides", "matcher"},
     "Hold": {"reach"},
-    "Options": {"check_pairs"},
     "Reply": {"encode"},
     "SessionRecord": {"hide", "last_refusal"},
 }

@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 
 from client import LIMIT
-from pytest_smtpd.__main__ import main
 from pytest_smtpd._version import __version__
+from pytest_smtpd.cli.run import main
 from pytest_smtpd.options import OPTIONS
 
 ERROR = "python -m pytest_smtpd: error: "
@@ -485,9 +485,9 @@ def test_help_explains_every_option() -> None:
     text = " ".join(run("--help", env={"COLUMNS": "1000"}).stdout.split())
     for option in OPTIONS.values():
         flag = f"--{option.name.replace('_', '-')} "
-        assert (flag in text) == (option.read is not None)
-        if option.read is not None and option.name != "strict":
-            assert option.help in text
+        assert (flag in text) == (option.form is not None)
+        if option.form is not None:
+            assert option.hand_help in text
     assert "--tls none|starttls|implicit " in text
     assert "--strict [yes|no|violations|problems] " in text
     assert "|untrusted|CERTFILE,KEYFILE " in text

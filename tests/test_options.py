@@ -12,7 +12,8 @@ import pytest
 from client import TEXT, Client
 from pytest_smtpd import Options, Server, __version__
 from pytest_smtpd.faults import Answer, Stall
-from pytest_smtpd.options import DEFAULTS, OPTIONS, merge, read
+from pytest_smtpd.options import DEFAULTS, OPTIONS, Option, merge
+from pytest_smtpd.options.values import read
 from pytest_smtpd.smtp.extensions import EXTENSIONS
 
 DEFAULT_VALUES = {
@@ -78,6 +79,11 @@ def test_each_option_says_what_it_is() -> None:
         assert len(option.help) > 10
 
 
+def test_a_row_has_no_misspelt_property() -> None:
+    known = {*vars(Option), *vars(Option("text", None, "a row without any"))}
+    assert {name for option in OPTIONS.values() for name in vars(option)} <= known
+
+
 # ---- names
 
 
@@ -88,6 +94,7 @@ def test_each_option_says_what_it_is() -> None:
         ("starttls", "tls='starttls'"),
         ("login_password", "users={'user': 'password'}"),
         ("enforce_auth", "require_auth=True with users={'user': 'password'}"),
+        ("server_hostname", "greeting_hostname='mx.example'"),
     ],
 )
 def test_a_name_that_other_servers_use_leads_to_ours(elsewhere: str, here: str) -> None:
@@ -140,10 +147,6 @@ def test_a_name_like_no_other_has_no_suggestion() -> None:
         TypeError, match=r"^unknown smtpd option 'qqqq'; pytest --markers lists them$"
     ):
         Server(qqqq=1)
-
-
-def test_the_greetings_name_of_other_servers_is_understood() -> None:
-    assert Server(server_hostname="mx.example").config.greeting_hostname == "mx.example"
 
 
 # ---- values
@@ -201,8 +204,8 @@ def test_the_greetings_name_of_other_servers_is_understood() -> None:
         ("ssl_context", "x", "SSLContext"),
         ("users", {}, "mapping"),
         ("users", "ann", "any"),
-        ("users", {"ann": ""}, "non-empty strs are wanted as name and password, and no. 1 has"),
-        ("users", {"ann": "x", "bob": 5}, "and no. 2 has others"),
+        ("users", {"ann": ""}, "user 1: name and password must be non-empty strings"),
+        ("users", {"ann": "x", "bob": 5}, "user 2: name and password must be"),
         ("auth_mechanisms", ["PLAN"], "did you mean 'PLAIN'"),
         ("require_auth", None.__class__, "True"),
         ("faults", [5], "not 5"),

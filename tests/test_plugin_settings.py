@@ -63,7 +63,7 @@ CHECK = """
 
 
 def test_the_table_has_every_option_that_can_be_written() -> None:
-    written = {name for name, option in OPTIONS.items() if option.read is not None}
+    written = {name for name, option in OPTIONS.items() if option.form is not None}
     assert {*TEXTS, "port", "unix_socket"} == written
 
 
@@ -114,7 +114,7 @@ def test_other_ways_to_write_them(pytester: pytest.Pytester) -> None:
                 assert smtpd.config.host == "" and smtpd.host == "127.0.0.1"
 
             def test_pair(pytestconfig):
-                from pytest_smtpd.options import read
+                from pytest_smtpd.options.values import read
                 assert read("certificate", "mail.pem, mail.key") == ("mail.pem", "mail.key")
         """,
     )
@@ -126,8 +126,8 @@ def test_other_ways_to_write_them(pytester: pytest.Pytester) -> None:
     said = lines(run(pytester, "--help"))
     for name, option in OPTIONS.items():
         dashed = f"--smtpd-{name.replace('_', '-')}"
-        assert (dashed in said) == (option.read is not None)
-        assert (f"smtpd_{name} (" in said) == (option.read is not None)
+        assert (dashed in said) == (option.form is not None)
+        assert (f"smtpd_{name} (" in said) == (option.form is not None)
     for form in ("tls=none|starttls|implicit", "strict=[yes|no|violations|problems]",
                  "timeout=SECONDS", "reject-sender=PATTERN[=REPLY]", "users=NAME:PASSWORD|any",
                  "max-size=OCTETS", "unix-socket=PATH", "ignore=CODE"):  # fmt: skip

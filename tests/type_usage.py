@@ -324,7 +324,6 @@ def fault_classes() -> None:
     listed: list[faults.Fault] = [
         faults.Answer("451 4.7.1 Greylisted", on="rcpt", times=1, per="recipient"),
         faults.Answer(Reply(421, "Bye"), on="message", match=re.compile("@example")),
-        faults.Reply(450, on="mail"),
         faults.Delay(0.5, on="connect", match="10.0.0.0/8"),
         faults.Drop(on="data", reset=True),
         faults.Drop(after=1000),

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 import pytest
 
 from ..lease import Lease
-from ..options import merge
+from ..options import OPTIONS, merge
+from ..options.pairs import check_pairs
 from ..server import Server
 from .asked import Asked, fail
 from .keys import requested, session_lease, uses
@@ -18,7 +19,7 @@ from .reporting import remember
 from .settings import base_options, environment_lines, port_of_several, scope
 from .strict import judge
 
-_ADDRESS = ("host", "port", "unix_socket")
+_ADDRESS = [name for name, option in OPTIONS.items() if option.address]
 
 
 def for_test(request: pytest.FixtureRequest, given: object) -> Iterator[Server]:
@@ -29,7 +30,7 @@ def for_test(request: pytest.FixtureRequest, given: object) -> Iterator[Server]:
     asked = _asked(request, given)
     asked.add_markers()
     with asked.blamed():
-        asked.options.check_pairs()
+        check_pairs(asked.options)
     if scope(config) == "session":
         yield from _lent(request, asked)
         return
@@ -84,7 +85,7 @@ def for_run(request: pytest.FixtureRequest) -> Iterator[Server]:
     found = _root_options(request, asked)
     asked.add_fixture(found.execute(request), found.func)
     with asked.blamed():
-        asked.options.check_pairs()
+        check_pairs(asked.options)
     lease = _leased(asked)
     with asked.blamed():
         lease.start()

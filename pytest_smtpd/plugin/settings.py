@@ -1,28 +1,26 @@
-"""What was asked for a run: flags and keys of the ini file, and what is kept of them."""
+"""The settings of a run: reads flags and keys of the ini file, and refuses wrong ones."""
 
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..options import OPTIONS, Options, merge, read
+from ..options import OPTIONS, Options, merge
 
 if TYPE_CHECKING:
     from .environment import Line
 
-base_options = pytest.StashKey[Options]()  # of a run: defaults, ini, command line
+base_options = pytest.StashKey[Options]()  # defaults, then ini, then the command line
 environment_lines = pytest.StashKey[tuple["Line", ...]]()  # of ini smtpd_env
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("smtpd", "SMTP server for tests")
     for option in OPTIONS.values():
-        if option.read is None:
+        if option.form is None:
             continue
         kind: Any = "linelist" if option.several else "string"
         parser.addini(f"smtpd_{option.name}", f"smtpd: {option.help}", type=kind, default=None)
@@ -40,13 +38,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini(
         "smtpd_env",
-        "smtpd: lines such as EMAIL_HOST={host}, set in os.environ while a server is live; there "
-        "are {host}, {port}, {url}, {ca_file}, {username} and {password}",
+        "smtpd: lines such as EMAIL_HOST={host}, set in os.environ while a server is running; "
+        "the names are {host}, {port}, {url}, {ca_file}, {username} and {password}",
         type="linelist",
     )
     parser.addini(
         "smtpd_guard",
-        "smtpd: a test fails that connects to a mail port of anything but the loopback interface",
+        "smtpd: fail a test that connects to a mail port of another machine",
         type="bool",
         default=False,
     )
@@ -60,18 +58,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--smtpd-save", metavar="DIR", help="write each test's mail to DIR/<test>/0001.eml, ..."
     )
     group.addoption(
-        "--smtpd-report", metavar="DIR", help="write DIR/index.html: the mail of all tests to read"
+        "--smtpd-report", metavar="DIR", help="write the mail of all tests to DIR/index.html"
     )
 
 
-# What the plugin asks for beside the options of a server
+# The plugin's own settings, which are no options of a server
 _ONLY_INI = ("env", "guard")
 _ONLY_FLAGS = ("report", "save")
 _OTHERS = (*_ONLY_INI, *_ONLY_FLAGS, "scope")
 
 
 def pytest_load_initial_conftests(args: list[str]) -> None:
-    """A misspelt flag: pytest would say that it is unknown, and not which one was meant."""
+    """Refuses a misspelt flag and names the nearest one; pytest's own error names none."""
     for argument in args:
         if argument == "--":
             return
@@ -81,13 +79,13 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
 
 
 def _refuse_unknown(name: str, source: str) -> None:
-    if name in OPTIONS and OPTIONS[name].read is None:
+    if name in OPTIONS and OPTIONS[name].form is None:
         raise pytest.UsageError(
             f"{source}: smtpd option {name!r} has no text form: "
             "set it in a marker or in the fixture smtpd_options"
         )
     if name not in OPTIONS and name not in _OTHERS:
-        from ..option_names import unknown
+        from ..options.errors import unknown
 
         raise pytest.UsageError(f"{source}: {unknown(name, _OTHERS)}")
     if name in _ONLY_INI and source.startswith("--"):
@@ -118,68 +116,61 @@ def guard_is_on(config: pytest.Config) -> bool:
 
 
 def _ini_file(config: pytest.Config) -> Mapping[str, object]:
-    # No public way leads to what stands in the file: `inicfg` was one, until it became `_inicfg`
+    # The keys of the file have no public name: `inicfg` became `_inicfg` in pytest 9
     name = "_inicfg" if hasattr(config, "_inicfg") else "inicfg"
     file: Mapping[str, object] = getattr(config, name, {})
     return file
 
 
 def _in_ini(config: pytest.Config, key: str, *, several: bool) -> Any:
-    """What the ini file says, as text; native TOML, from pytest 9 on, has numbers and booleans."""
+    """The text of a key in the ini file; None if the file does not have the key."""
     value = _ini_file(config).get(key)
-    value = getattr(value, "value", value)  # there, also a mode
+    value = getattr(value, "value", value)  # pytest 9 wraps it
+    # and reads native TOML, which has numbers and booleans
     if isinstance(value, int | float) and not several:
         return str(value)
     try:
         found = config.getini(key)
-        # `ini_options` of pyproject.toml gives lists as they are
+        # pytest does not check the items of a list in pyproject.toml
         if isinstance(found, list) and not all(isinstance(each, str) for each in found):
             raise TypeError
         return found
-    except (TypeError, ValueError, pytest.UsageError):  # whose text may have a password
+    except (TypeError, ValueError, pytest.UsageError):  # its text may contain a password
         kind = "a list of strings" if several else "a string"
         raise pytest.UsageError(f"ini {key}: {kind} is wanted") from None
 
 
 def read_options(config: pytest.Config) -> Options:
-    """Defaults, ini, command line: a wrong name or value is a usage error at the start."""
+    """The options from ini and command line; a wrong name or value is a usage error."""
     for key in _ini_file(config):
         if key.startswith("smtpd_"):
             _refuse_unknown(key.removeprefix("smtpd_"), f"ini {key}")
     given: dict[str, object] = {}
     ini_folder = config.rootpath if config.inipath is None else config.inipath.parent
     for name, option in OPTIONS.items():
-        if option.read is None:
+        if option.form is None:
             continue
         ini = _in_ini(config, f"smtpd_{name}", several=option.several)
-        flag, argument = f"--smtpd-{name.replace('_', '-')}", config.getoption(f"smtpd_{name}")
+        flag, argument = f"--smtpd-{option.flags[0]}", config.getoption(f"smtpd_{name}")
         for source, text, folder in (
             (f"ini smtpd_{name}", ini, ini_folder),
             (flag, argument, config.invocation_params.dir),
         ):
             if text is None:
                 continue
+            from ..options.values import counted_from, read
+
             try:
                 value = read(name, text)
                 merge({name: value})
             except ValueError as error:
                 raise pytest.UsageError(f"{source}: {error}") from None
-            given[name] = _counted_from(folder, name, value)
+            given[name] = counted_from(folder, name, value)
     options = merge(given)
     workers = config.getoption("numprocesses", None)
     if options.port and (workers or hasattr(config, "workerinput")):
         raise pytest.UsageError(port_of_several(options.port))
     return options
-
-
-def _counted_from(folder: Path, name: str, value: Any) -> object:
-    """The value; of names of files, as they count from where they were written."""
-    if name == "unix_socket" and folder != Path.cwd():  # or it stays short: it has some 100 octets
-        path = str(folder / value)
-        return path if len(os.fsencode(path)) < 100 else os.path.relpath(path)
-    if name == "certificate" and not isinstance(value, str):
-        return tuple(str(folder / path) for path in value)
-    return value
 
 
 def port_of_several(port: int) -> str:

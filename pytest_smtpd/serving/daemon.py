@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..clock import monotonic
 from ..options import OPTIONS, Options, merge
+from ..options.pairs import check_pairs
 from ..originals import getpid
 from ..text import counted
 from .listen import identity, listen, listen_unix
@@ -62,7 +63,7 @@ class Daemon:
 
     def __init__(self, config: Options) -> None:
         __tracebackhide__ = True
-        config.check_pairs()
+        check_pairs(config)
         self.config = config
         self.state = State(config, self._hints)
         self.state.faults.replace(config.faults)
@@ -201,7 +202,7 @@ class Daemon:
         __tracebackhide__ = True
         with self._lock:
             config = merge(given, self.config, restore=True)
-            config.check_pairs()
+            check_pairs(config)
             fixed = [name for name in given if name in OPTIONS and not OPTIONS[name].live]
             if fixed and self.runs:
                 raise ValueError(
@@ -235,7 +236,7 @@ class Daemon:
         then nothing has changed; or as `start` does, and then the server is stopped, with these
         options.
         """
-        config.check_pairs()
+        check_pairs(config)
         moved = endpoint is not None and endpoint.address != (
             self.endpoint and self.endpoint.address
         )

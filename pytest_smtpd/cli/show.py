@@ -1,7 +1,7 @@
-"""A message as a person reads it in a terminal: envelope, headers, bodies, attachments.
+"""Shows a message in a terminal: envelope, headers, bodies, attachments.
 
-Rule: the mail is shown, it never acts. Control characters are escaped, what is long is shortened,
-and all that a sender wrote is indented, so that it cannot pass for a line of ours.
+Rule: a message cannot act on the terminal. Control characters are escaped, long texts are
+shortened, and everything a sender wrote is indented, so that it cannot pass for a line of ours.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .text import counted, cut, escaped, shortened
+from ..text import counted, cut, escaped, shortened
 
 if TYPE_CHECKING:
-    from .mail.message import Attachment, Message
+    from ..mail.message import Attachment, Message
 
 _Item = TypeVar("_Item")
 
@@ -22,12 +22,12 @@ MAX_ITEMS = 50  # recipients, headers, attachments, links
 
 
 def safe(text: str) -> str:
-    """The text with all that could act on a terminal shown as escapes, shortened when long."""
+    """Escapes what could act on a terminal, and shortens a long text."""
     return escaped(cut(text, MAX_LENGTH), keep="\t")
 
 
 def show(message: Message, number: int) -> list[str]:
-    """The lines for a message, the `number`-th that came."""
+    """The lines for a message; `number` counts the messages that arrived."""
     lines = [f"message {number}: {safe(message.id)}{_session(message)}"]
     for section in (_envelope, _headers, _bodies, _attachments):
         lines += [f"  {line}" if line else "" for line in section(message)]
@@ -69,7 +69,7 @@ def _bodies(message: Message) -> Iterator[str]:
     if html is not None and text is not None:
         yield from ("", f"and an HTML body of {counted(len(html), 'character')}")
     elif html is not None:
-        from .mail.search import visible
+        from ..mail.search import visible
 
         yield from ("", "the HTML body as text:", *_body(visible(html).text))
         links = message.links
@@ -96,7 +96,7 @@ def _attachment(attachment: Attachment) -> str:
 
 
 def _first(items: Sequence[_Item], line: Callable[[_Item], str]) -> Iterator[str]:
-    """A line an item, not more than `MAX_ITEMS`; then one that says how many more there are."""
+    """One line for each of the first `MAX_ITEMS` items, then a line that counts the others."""
     yield from map(line, items[:MAX_ITEMS])
     if len(items) > MAX_ITEMS:
         yield f"  ... {len(items) - MAX_ITEMS} more ..."

@@ -1,22 +1,24 @@
-"""What options are called, here and elsewhere: the errors that say so.
+"""The errors about options: unknown names, and values that are not allowed.
 
-Loaded with the first such error, or server: a start of pytest does without it.
+Loaded with the first error, or with a server.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .options import OPTIONS
-from .patterns import nearest
+from ..patterns import nearest
+from ..text import cut_middle
+from .row import OPTIONS, Option
 
-# What other servers for tests call it
+# The names that other SMTP servers for tests use
 ELSEWHERE = {
     "auth_require_tls": "auth_requires_tls=True with tls='starttls'",
     "enforce_auth": "require_auth=True with users={'user': 'password'}",
     "login_password": "users={'user': 'password'}",
     "login_username": "users={'user': 'password'}",
     "ready_timeout": "",  # nothing to wait for
+    "server_hostname": "greeting_hostname='mx.example'",
     "ssl": "tls='implicit'",
     "ssl_cert_files": "certificate=(certificate, key)",
     "ssl_certificate_files": "certificate=(certificate, key)",
@@ -28,7 +30,7 @@ ELSEWHERE = {
 
 
 def unknown(name: object, others: Iterable[str] = ()) -> TypeError:
-    """The error for an option that does not exist, with the nearest that does, or of `others`."""
+    """The error for an unknown option; it names the nearest option, or the nearest of `others`."""
     if not isinstance(name, str):  # a key of smtpd_options may be anything
         hint = ""
     elif name not in ELSEWHERE:
@@ -41,10 +43,16 @@ def unknown(name: object, others: Iterable[str] = ()) -> TypeError:
 
 
 def how_to_set(name: str) -> str:
-    """What to do in place of an assignment to this option."""
+    """What to do instead of assigning to this option."""
     if name not in OPTIONS:
         where = "options are set in the marker or in Server(...), before the server runs"
         return f"{unknown(name)}; {where}"
     if OPTIONS[name].live:
         return f"set {name!r} by Server.configure({name}=...)"
     return f"set {name!r} in the marker or in Server({name}=...), before the server runs"
+
+
+def not_allowed(option: Option, value: object, reason: object) -> ValueError:
+    """The error for a value that is not allowed, and why; a secret value is masked."""
+    shown = "***" if option.secret else cut_middle(repr(value), 160)
+    return ValueError(f"smtpd option {option.name!r}: {shown} is not allowed: {reason}")

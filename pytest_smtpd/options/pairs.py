@@ -1,16 +1,13 @@
-"""Options that cannot work together: one needs another, or leaves a client no way.
+"""Options that cannot work together: one needs another, or no client can log in.
 
-Looked at when all are known, as one may come from the ini file and the other from a marker.
+Checked when all options are known: one may come from the ini file, the other from a marker.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from .table import Options
 
-if TYPE_CHECKING:
-    from .options import Options
-
-# An option, what it needs beside it, and an example of that
+# An option, the option it needs, and an example value
 _NEEDS = (
     ("require_tls", "tls", "'starttls'"),
     ("require_auth", "users", "{'user': 'password'}"),
@@ -19,7 +16,7 @@ _NEEDS = (
 
 
 def check_pairs(options: Options) -> None:
-    """Raises `ValueError`, naming an option and what it lacks."""
+    """Raises `ValueError`, which names an option and what is missing."""
     __tracebackhide__ = True
     for name, needed, example in _NEEDS:
         if getattr(options, name) and getattr(options, needed) is None:
@@ -46,9 +43,9 @@ def _check_offered(options: Options, name: str, extension: str) -> None:
 
 def _check_mechanisms(options: Options) -> None:
     __tracebackhide__ = True
-    # who knows no password cannot sign, as a server has to in SCRAM (RFC 5802 section 3)
-    knows_none = options.users == "any"
-    if all(knows_none and name.startswith("SCRAM-") for name in options.auth_mechanisms):
+    # In SCRAM the server proves that it knows the password (RFC 5802 section 3)
+    no_passwords = options.users == "any"
+    if all(no_passwords and name.startswith("SCRAM-") for name in options.auth_mechanisms):
         raise ValueError(
             f"smtpd option 'auth_mechanisms': {options.auth_mechanisms!r} leaves none that can be "
             f"offered with users={options.users!r}: add 'PLAIN', for example"

@@ -1,0 +1,1 @@
+"""The server by hand: ``python -m pytest_smtpd``."""
