@@ -427,7 +427,7 @@ def note_failed_handshake(record: SessionJournal, error: OSError) -> None:
     """What the transcript says of it; that a client refuses a bad certificate is no violation."""
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
     trust = _ASK_FOR_TRUST if reason.endswith(_DISTRUST) else ""
-    record.client(f"(TLS handshake failed: {reason}{trust})".encode())
+    record.note(f"(TLS handshake failed: {reason}{trust})".encode())
     if reason in _PLAIN_TEXT:
         record.violation("plain-on-tls-port")
         record.ends("server")
