@@ -309,3 +309,20 @@ def test_tls_twice_and_something_in_clear_behind_it() -> None:
     say(session, b"EHLO me")
     assert b"503 " in say(session, b"STARTTLS")
     assert journal.violations == ["starttls-injection"]
+
+
+def test_auth_in_clear_where_it_needs_tls() -> None:
+    session, _ = begun(users="any", auth_requires_tls=True, tls="starttls")
+    say(session, b"EHLO me")
+    assert say(session, b"AUTH PLAIN AGFubgBzM2NyZXQ=").startswith(b"538 ")
+
+
+def test_a_pipelined_group_may_come_in_pieces() -> None:
+    session, journal = begun()
+    say(session, b"EHLO me")
+    session.receive(b"MAIL FROM:<a@b.example>\r\n")
+    assert session.next_event() is not None
+    session.receive(b"RCPT TO:<c@d.example>\r\n")
+    session.accept()
+    assert session.next_event() is not None
+    assert journal.violations == []
