@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .mailbox.mailbox import Mailbox
     from .options import Options
     from .policy.raised import CallbackWarning
-    from .record import Exchange, SessionRecord, TLSInfo
+    from .record import Command, Exchange, SessionRecord, TLSInfo
     from .rejection import Reject
     from .server import Server
     from .smtp.replies import Reply
@@ -27,6 +27,7 @@ _HOMES = {
     "__version__": "_version",
     "Attachment": "mail.message",
     "CallbackWarning": "policy.raised",
+    "Command": "record",
     "Envelope": "mail.message",
     "Exchange": "record",
     "Mailbox": "mailbox.mailbox",
@@ -44,6 +45,7 @@ _HOMES = {
 __all__ = [
     "Attachment",
     "CallbackWarning",
+    "Command",
     "Envelope",
     "Exchange",
     "Mailbox",

@@ -18,6 +18,8 @@ class Journal:
     def client(self, line: bytes) -> None:
         self.lines.append(line)
 
+    note = client
+
     def content(self, octets: int) -> None: ...
 
     def server(self, reply: bytes) -> None: ...
@@ -209,3 +211,118 @@ def test_of_auth_only_the_name_of_a_mechanism_is_shown(
     say(session, b"EHLO me")
     say(session, line)
     assert journal.lines[-1] == shown
+
+
+def test_what_an_event_is_about() -> None:
+    session = Session(Profile(Options(), date=lambda: "now"), Journal())
+    session.connect("192.0.2.1")
+    about: dict[str, list[str]] = {}
+    session.receive(
+        b"EHLO me\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nRCPT TO:<e@f.example>\r\n"
+        b"DATA\r\n.\r\nNOOP\r\nRSET\r\nQUIT\r\n"
+    )
+    while (event := session.next_event()) is not None:
+        about.setdefault(event.stage, []).extend(event.subjects)
+        session.accept()
+    assert about == {
+        "connect": ["192.0.2.1"],
+        "helo": ["me"],
+        "mail": ["a@b.example"],
+        "rcpt": ["c@d.example", "e@f.example"],
+        "data": [],
+        "message": ["c@d.example", "e@f.example"],
+        "noop": [],
+        "rset": [],
+        "quit": [],
+    }
+
+
+def test_credentials_are_not_in_the_repr_of_an_event() -> None:
+    session, _ = begun(users="any")
+    say(session, b"EHLO me")
+    session.receive(b"AUTH PLAIN AGFubgBzM2NyZXQ=\r\n")
+    event = session.next_event()
+    assert "PLAIN" in repr(event)
+    assert "s3cret" not in repr(event)
+
+
+def test_an_owner_sees_what_is_not_worked_through() -> None:
+    session, _ = begun()
+    session.receive(b"NOOP one\r\nNOOP two\r\nQUI")
+    assert session.next_event() is not None
+    assert session.backlog == len(b"NOOP two\r\nQUI")
+    assert session.input.peek(6) == b"NOOP t"
+    assert session.input.has_line(10)
+    assert not session.input.has_line(9)
+
+
+def test_a_session_can_go_on_in_another_journal() -> None:
+    session, first = begun()
+    say(session, b"NOOP one")
+    session.journal = second = Journal()
+    say(session, b"XYZZY")
+    assert (first.lines, first.violations) == ([b"NOOP one"], [])
+    assert (second.lines, second.violations) == ([b"XYZZY"], ["unknown-command"])
+
+
+def test_a_client_that_does_not_wait() -> None:
+    journal = Journal()
+    session = Session(Profile(Options(), date=lambda: "now"), journal)
+    session.connect("127.0.0.1")
+    session.receive(b"EHLO me\r\n")
+    session.receive(b"")
+    session.receive(b"NOOP\r\n")
+    assert session.next_event() is not None
+    session.accept()
+    assert session.next_event() is not None
+    session.receive(b"NOOP\r\n")
+    assert journal.violations == ["early-talker", "pipelining", "pipelining"]
+
+
+def test_nothing_of_an_http_request_is_meant_for_us() -> None:
+    session, journal = begun()
+    say(session, b"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: a\rb\r\n")
+    session.client_closed()
+    assert journal.violations == ["http"]
+
+
+@pytest.mark.parametrize("line", [b"NO\nOP", b"NO\rOP"])
+def test_a_line_with_a_bare_cr_or_lf_is_a_command_all_the_same(line: bytes) -> None:
+    session, journal = begun()
+    assert say(session, line).endswith(b"500 Bare CR or LF in a command\r\n")
+    session.client_closed()
+    assert journal.violations == ["bare-lf" if b"\n" in line else "bare-cr", "no-quit"]
+
+
+def test_octets_over_127_in_a_command() -> None:
+    session, journal = begun()
+    say(session, b"NOOP \xff")
+    say(session, "VRFY j\xf6rg SMTPUTF8".encode())
+    assert journal.violations == ["non-ascii-command"]
+
+
+def test_tls_twice_and_something_in_clear_behind_it() -> None:
+    session, journal = begun(tls="starttls")
+    say(session, b"EHLO me")
+    say(session, b"STARTTLS\r\nNOOP")
+    session.tls_established()
+    say(session, b"EHLO me")
+    assert b"503 " in say(session, b"STARTTLS")
+    assert journal.violations == ["starttls-injection"]
+
+
+def test_auth_in_clear_where_it_needs_tls() -> None:
+    session, _ = begun(users="any", auth_requires_tls=True, tls="starttls")
+    say(session, b"EHLO me")
+    assert say(session, b"AUTH PLAIN AGFubgBzM2NyZXQ=").startswith(b"538 ")
+
+
+def test_a_pipelined_group_may_come_in_pieces() -> None:
+    session, journal = begun()
+    say(session, b"EHLO me")
+    session.receive(b"MAIL FROM:<a@b.example>\r\n")
+    assert session.next_event() is not None
+    session.receive(b"RCPT TO:<c@d.example>\r\n")
+    session.accept()
+    assert session.next_event() is not None
+    assert journal.violations == []

@@ -26,6 +26,7 @@ PUBLIC = {
     "Attachment",
     "CallbackWarning",
     "Envelope",
+    "Command",
     "Exchange",
     "Mailbox",
     "Message",
@@ -153,6 +154,20 @@ def test_the_engine_is_pure() -> None:
     loaded = modules_loaded_by("import pytest_smtpd.smtp.session")
     impure = {"asyncio", "pytest", "_pytest", "selectors", "socket", "_socket", "ssl", "threading"}
     assert not top_levels(loaded) & impure
+
+
+@pytest.mark.parametrize("table", ["violations", "extensions"])
+def test_the_tables_of_names_load_no_other_module(table: str) -> None:
+    loaded = modules_loaded_by(f"import pytest_smtpd.smtp.{table}")
+    assert {name for name in loaded if name.startswith("pytest_smtpd.")} <= {
+        "pytest_smtpd._version",
+        "pytest_smtpd.smtp",
+        f"pytest_smtpd.smtp.{table}",
+    }
+
+
+def test_a_record_without_users_needs_no_hashes() -> None:
+    assert "hashlib" not in modules_loaded_by("import pytest_smtpd.record")
 
 
 def readme_commands() -> list[str]:

@@ -16,10 +16,9 @@ from typing import Any
 import pytest
 
 from client import LIMIT, TEXT, Client
-from pytest_smtpd import Exchange, Reject, Server, SessionRecord, TLSInfo, Violation
-from pytest_smtpd import record as record_module
+from pytest_smtpd import Command, Exchange, Reject, Server, SessionRecord, TLSInfo, Violation
 from pytest_smtpd.faults import Answer, Drop, Hold, Raw, Split, Stall
-from pytest_smtpd.record import SessionJournal
+from pytest_smtpd.record import SessionJournal, journal
 from pytest_smtpd.smtp.violations import VIOLATIONS
 
 SECRET = "s3cr3t-Pa55word"
@@ -252,6 +251,92 @@ def test_what_a_fault_sends_is_bounded_too() -> None:
             for _ in range(5000):
                 client.line()
         assert len(closed(server).exchanges) == 1000
+
+
+# ---- commands
+
+
+def test_each_command_with_its_reply(server: Server) -> None:
+    with Client(server) as client:
+        client.send("ehlo  client.example \r\n")
+        client.reply()
+        client.say("RCPT TO:<bob@example.net>")
+        client.deliver()
+        client.say("xyzzy")
+        client.quit()
+    hello, *rest = closed(server).commands
+    assert (hello.verb, hello.argument) == ("EHLO", "client.example")
+    assert hello.reply is not None
+    assert hello.reply.startswith("250-localhost\n250-PIPELINING\n")
+    assert hello.reply.endswith("\n250 HELP")
+    assert rest == [
+        Command("RCPT", "TO:<bob@example.net>", "503 5.5.1 Bad sequence of commands: MAIL first"),
+        Command("MAIL", "FROM:<ann@example.com>", "250 2.1.0 Sender OK"),
+        Command("RCPT", "TO:<bob@example.net>", "250 2.1.5 Recipient OK"),
+        Command("DATA", "", "354 End data with <CR><LF>.<CR><LF>"),
+        Command("XYZZY", "", "500 5.5.2 Command not recognized"),
+        Command("QUIT", "", "221 2.0.0 localhost closing connection"),
+    ]
+
+
+def test_a_chunk_belongs_to_its_command(server: Server) -> None:
+    with Client(server) as client:
+        client.ehlo().say(MAIL)
+        client.say("RCPT TO:<bob@example.net>")
+        client.send("BDAT 3\r\nabc")
+        client.reply()
+    last = closed(server).commands[-1]
+    assert last == Command("BDAT", "3", "250 2.0.0 3 octets received")
+
+
+def test_a_command_that_was_not_answered() -> None:
+    with Server(faults=[Drop(on="noop")]) as server:
+        with Client(server) as client:
+            client.ehlo().send("NOOP a\x07b\r\n")
+        last = closed(server).commands[-1]
+    assert last == Command("NOOP", r"a\x07b", None)
+
+
+def test_the_answers_to_auth_are_no_commands() -> None:
+    with Server(users={"ann": SECRET}) as server:
+        with Client(server) as client:
+            client.ehlo().say(f"auth LOGIN {base64.b64encode(b'ann').decode()}")
+            client.say(secrets()[1])
+            client.say(f"NOOP {SECRET}")
+        _, *rest = closed(server).commands
+    assert rest == [
+        Command("AUTH", "LOGIN ***", "334 UGFzc3dvcmQ6"),
+        Command("NOOP", "***", "250 2.0.0 OK"),
+    ]
+
+
+def test_commands_are_bounded_like_exchanges() -> None:
+    record = SessionJournal()
+    for number in range(2000):
+        record.client(b"NOOP %d" % number)
+        record.server(b"250 %d\r\n" % number)
+    commands = record.commands
+    assert len(commands) == 500
+    assert commands[0] == Command("NOOP", "0", "250 0")
+    assert commands[-1] == Command("NOOP", "1999", "250 1999")
+    assert all(f"250 {command.argument}" == command.reply for command in commands)
+
+
+def test_what_is_no_command() -> None:
+    record = SessionJournal()
+    record.note(b"(a line of over 65536 octets)")
+    record.server(b"500 Line too long\r\n")
+    record.client(b"")
+    assert record.commands == [Command("", "", None)]
+    assert record.last_refusal() == "(a line of over 65536 octets) -> 500 Line too long"
+
+
+def test_a_host_that_is_refused_has_said_nothing() -> None:
+    with Server(reject_host="*") as server:
+        with Client(server) as client:
+            client.say("EHLO me")
+        session = closed(server)
+    assert session.last_refusal() == "550 Access denied: host 127.0.0.1 rejected"
 
 
 # ---- secrets
@@ -694,7 +779,7 @@ def test_a_refusal_is_forgotten_when_a_message_was_taken_and_not_for_a_chunk(
 def test_the_octets_of_an_open_session_s_messages_are_not_kept_for_ever(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_module, "MAX_UNINSPECTED_OCTETS", 5_000_000)
+    monkeypatch.setattr(journal, "MAX_UNINSPECTED_OCTETS", 5_000_000)
     text = "Subject: hi\r\n\r\n" + ("x" * 70 + "\r\n") * 1500  # 100 KB
     with Client(server) as client:
         client.ehlo()

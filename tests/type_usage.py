@@ -20,6 +20,7 @@ import pytest
 from pytest_smtpd import (
     Attachment,
     CallbackWarning,
+    Command,
     Envelope,
     Exchange,
     Mailbox,
@@ -298,10 +299,17 @@ def session(record: SessionRecord) -> None:
     assert_type(record.started_at, datetime)
     assert_type(record.ended_by, Literal["quit", "client", "server", "fault", "timeout"] | None)
     assert_type(record.exchanges, list[Exchange])
+    assert_type(record.commands, list[Command])
     assert_type(record.violations, list[Violation])
     assert_type(record.messages, list[Message])
     assert_type(record.wait_closed(), bool)
     assert_type(record.wait_closed(timeout=1), bool)
+
+
+def a_command(command: Command) -> None:
+    assert_type(command.verb, str)
+    assert_type(command.argument, str)
+    assert_type(command.reply, str | None)
 
 
 def session_facts(tls: TLSInfo, exchange: Exchange, violation: Violation) -> None:

@@ -102,7 +102,7 @@ def note_failed_handshake(record: SessionJournal, error: OSError) -> None:
     """Says in the transcript why; a client that refuses a bad certificate violates nothing."""
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
     trust = _ASK_FOR_TRUST if reason.endswith(_DISTRUST) else ""
-    record.client(f"(TLS handshake failed: {reason}{trust})".encode())
+    record.note(f"(TLS handshake failed: {reason}{trust})".encode())
     if reason in _PLAIN_TEXT:
         record.violation("plain-on-tls-port")
         record.ends("server")

@@ -56,7 +56,7 @@ class Newcomers:
             Connection(self._shared, client, record, epoch).begin(tls_first=True)
         else:
             if octets:
-                record.client(octets.partition(b"\r\n")[0])
+                record.note(octets.partition(b"\r\n")[0])
             self._refuse_plain(client, record, "server" if octets else "client")
 
     def _refuse_plain(self, client: socket.socket, record: SessionJournal, ended: EndedBy) -> None:

@@ -16,7 +16,10 @@ class Journal(Protocol):
     """Keeps the conversation: the engine calls it for each line and violation as it happens."""
 
     def client(self, line: bytes) -> None:
-        """A line from the client, without its CRLF; secrets of AUTH are masked."""
+        """A command line from the client, without its CRLF; secrets of AUTH are masked."""
+
+    def note(self, text: bytes) -> None:
+        """A line that is no command: an answer to AUTH, masked, or a line that is too long."""
 
     def content(self, octets: int) -> None:
         """The content of a message, or a chunk of it."""

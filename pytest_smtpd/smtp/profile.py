@@ -11,7 +11,7 @@ from .replies import Reply
 
 
 class Settings(Protocol):
-    """The plain values a session works by; `Options` has them all."""
+    """The options that the engine reads; `Options` has all of them."""
 
     @property
     def greeting_hostname(self) -> str: ...
@@ -42,7 +42,7 @@ class Settings(Protocol):
 
 
 class Profile:
-    """Settings, and what follows from them: the extensions, the EHLO reply, the greeting."""
+    """Settings and what is derived from them: the extensions, the EHLO reply, the greeting."""
 
     def __init__(self, settings: Settings, *, date: Callable[[], str]) -> None:
         """`date` gives the time of day for the greeting, as RFC 5322 section 3.3 writes it."""
@@ -61,7 +61,7 @@ class Profile:
 
             self.mechanisms = mechanisms.offered(settings.auth_mechanisms, settings.users)
         self.extensions = self._extensions(settings)
-        # one whose extensions all want something else knows EHLO all the same
+        # EHLO works even if each extension is missing only because something else is
         self.esmtp = bool(set(settings.extensions).difference(settings.without_extensions))
         self.pipelining = "PIPELINING" in self.extensions
         self.enhanced_codes = "ENHANCEDSTATUSCODES" in self.extensions
@@ -83,14 +83,14 @@ class Profile:
         return frozenset(settings.extensions) - absent
 
     def _banner(self, banner: str) -> str:
-        # RFC 5321 section 4.1.1.1: ESMTP in the greeting is how old clients know that EHLO works
+        # RFC 5321 section 4.1.1.1: old clients try EHLO only if the greeting says ESMTP
         word = "LMTP" if self.lmtp else "ESMTP" if self.esmtp else "SMTP"
         return banner if word in banner.split() else f"{word} {banner}"
 
     def greeting(self) -> Reply:
-        """The 220 that a client gets first."""
+        """The 220 greeting."""
         date = self._date()
-        if date != self._greeted_at:  # once a second: the other greetings of it are the same
+        if date != self._greeted_at:  # the date changes once a second, and so does the greeting
             row = replies.GREETING
             text = row.text.format(hostname=self.hostname, banner=self.banner, date=date)
             self._greeted_at, self._greeting = date, row.with_text(text)

@@ -1,6 +1,6 @@
-"""Every reply the server can give, in one table; no reply text stands anywhere else.
+"""Every reply that the server can give, in one table. No other module has the text of a reply.
 
-A row is written as a client sees it after EHLO; `encode` leaves the enhanced code out before that.
+A row is written as a client sees it after EHLO; before EHLO `encode` leaves out the enhanced code.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Reply:
     text: str
     enhanced: str | None = None
 
-    # What it was encoded to: a row of the table goes out as often as there are messages
+    # The encoded forms: a row of the table is sent again and again
     _octets: dict[tuple[bool, bool], bytes] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -58,9 +58,9 @@ class Reply:
 
     @classmethod
     def of(cls, value: object) -> Reply:
-        """The reply that a test author wrote: a `Reply`, a code, or ``"450 4.2.1 Mailbox busy"``.
+        """A reply as a test writes it: a `Reply`, a code, or ``"450 4.2.1 Mailbox busy"``.
 
-        A text is sent just as it stands; a bare code gets the usual text for it.
+        A text is sent unchanged; a bare code gets the usual text for it.
         Raises `ValueError` for anything else.
         """
         if isinstance(value, Reply):
@@ -119,13 +119,13 @@ def _encode(code: int, prefix: bytes, text: str, encoding: str) -> bytes:
 
 
 def _wrap(code: int, prefix: bytes, line: bytes) -> Iterator[bytes]:
-    # RFC 2034 section 4: the enhanced code is in each line, also one that a test wrote as text
+    # RFC 2034 section 4: each line has the enhanced code, also one that a test wrote as text
     if not prefix and (written := _IN_TEXT.match(line)) and line[0] == ord(str(code)[0]):
         prefix, line = written[0], line[written.end() :]
     room = MAX_REPLY_LINE - len("250-") - len(prefix) - len("\r\n")
     while len(line) > room:
         end = room
-        while line[end] & 0xC0 == 0x80:  # not inside a UTF-8 sequence
+        while line[end] & 0xC0 == 0x80:  # do not cut inside a UTF-8 sequence
             end -= 1
         yield prefix + line[:end]
         line = line[end:]
@@ -191,7 +191,7 @@ TIMED_OUT = Reply(421, "{hostname} Timeout, closing connection", "4.4.2")
 SHUTTING_DOWN = Reply(421, "{hostname} Service shutting down", "4.3.2")
 INTERNAL_ERROR = Reply(421, "{hostname} Internal error, closing connection", "4.3.0")
 
-# What a bare code says (RFC 5321 section 4.2.3, RFC 3463)
+# The usual reply for a bare code (RFC 5321 section 4.2.3, RFC 3463)
 _USUAL = {
     reply.code: reply
     for reply in (
@@ -233,7 +233,7 @@ def _usual(code: int) -> Reply:
 
 
 class Queued:
-    """QUEUED for one message. Only what differs is made for each: a `Reply` costs four times."""
+    """QUEUED for one message; a new `Reply` for each id would cost four times as much."""
 
     __slots__ = ("id",)
     code = QUEUED.code

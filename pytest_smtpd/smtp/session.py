@@ -139,7 +139,7 @@ class Session(Standing):
             self._answer_challenge(self._exchange, line)
             return None
         if len(line) > MAX_LINE:
-            self.journal.client(b"(a line of over %d octets)" % MAX_LINE)
+            self.journal.note(b"(a line of over %d octets)" % MAX_LINE)
             self._answer_refused(Refused(replies.LINE_TOO_LONG, "long-command"))
             return None
         try:
@@ -207,7 +207,7 @@ class Session(Standing):
         self._take_turn(self._exchange.start(outcome))
 
     def _answer_challenge(self, exchange: AuthExchange, line: bytes) -> None:
-        self.journal.client(b"***")
+        self.journal.note(b"***")
         if exchange.cleartext:
             note_cleartext(self)
         self._take_turn(exchange.respond(line.rstrip(b" ")))

@@ -1,6 +1,7 @@
-"""What a client can do against the RFCs: one row a code, with its sentence and its section.
+"""What a client can do against the RFCs: a row for each code, with a sentence and a section.
 
-The engine records a code; the transcript, `strict` and the reference page read the row.
+The engine records codes; the transcript, `strict` and the reference page read the rows. Rule: this
+module imports nothing of the package.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 
 SCRAM_ITERATIONS = 4096  # the least that RFC 7677 section 4 allows: tests pay for each
 
-# The names that IANA has registered, and those of SCRAM that clients have beside them: what else
-# stands in the place of one may be a password
+# The names that IANA has registered, and further SCRAM names that clients use. Anything else in the
+# place of a name may be a password
 _NAMES = """
     9798-M-DSA-SHA1 9798-M-ECDSA-SHA1 9798-M-RSA-SHA1-ENC 9798-U-DSA-SHA1 9798-U-ECDSA-SHA1
     9798-U-RSA-SHA1-ENC ANONYMOUS CRAM-MD5 DIGEST-MD5 EAP-AES128 EAP-AES128-PLUS

@@ -23,8 +23,8 @@ from .sasl import (
     unb64,
 )
 
-# The salts of a run: a user keeps one, so that the derived key can be kept, and one that does
-# not exist has one as well, so that nobody learns which users do (RFC 5802 section 9).
+# Each user has one salt for the whole run, so that the derived key can be cached. Unknown users
+# have a salt too, so that a client cannot find out which users exist (RFC 5802 section 9).
 _SALT_KEY = os.urandom(32)
 
 
@@ -110,7 +110,7 @@ class ScramSHA256(Mechanism):
         if not equal(sha256(client_key), stored_key):
             return REFUSED
         verifier = hmac_sha256(hmac_sha256(salted, b"Server Key"), signed)
-        # RFC 4954 section 4: 235 carries no data, so the verifier is a challenge of its own,
+        # RFC 4954 section 4: 235 carries no data, so the verifier is sent as a challenge,
         # and the client's answer to it is empty.
         return self._ask(encoded(f"v={b64(verifier)}"), self._verified)
 
