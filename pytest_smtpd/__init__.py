@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import faults
     from ._version import __version__ as __version__
+    from .lint.catalogue import Problem
     from .mail.mailbox import Mailbox
-    from .mail.message import Attachment, Envelope, Message
-    from .mail.problems import Problem
+    from .message.message import Message
+    from .message.values import Attachment, Envelope
     from .options import Options
     from .policy.callbacks import CallbackWarning
     from .record import Exchange, SessionRecord, TLSInfo
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "__version__": "_version",
-    "Attachment": "mail.message",
+    "Attachment": "message.values",
     "CallbackWarning": "policy.callbacks",
-    "Envelope": "mail.message",
+    "Envelope": "message.values",
     "Exchange": "record",
     "Mailbox": "mail.mailbox",
-    "Message": "mail.message",
+    "Message": "message.message",
     "Options": "options",
-    "Problem": "mail.problems",
+    "Problem": "lint.catalogue",
     "Reject": "rejection",
     "Reply": "smtp.replies",
     "Server": "server",

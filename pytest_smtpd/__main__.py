@@ -23,7 +23,7 @@ from .patterns import nearest
 from .text import counted
 
 if TYPE_CHECKING:
-    from .mail.message import Message
+    from .message.message import Message
     from .record import SessionRecord
     from .server import Server
 

@@ -225,7 +225,7 @@ def seed(value: object) -> object:
 
 
 def codes(value: object) -> object:
-    from .mail.problems import PROBLEMS
+    from .lint.catalogue import PROBLEMS
     from .patterns import nearest
     from .smtp.violations import VIOLATIONS
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import ssl
 
     from .faults import Fault
-    from .mail.message import Message
+    from .message.message import Message
     from .rejection import RejectOption
 
 MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER")

@@ -19,7 +19,7 @@ from .smtp.violations import VIOLATIONS, Violation
 from .text import escaped
 
 if TYPE_CHECKING:
-    from .mail.message import Message
+    from .message.message import Message
 
 MAX_EXCHANGES = 1000  # of a session: the first and the last of them are kept
 MAX_VIOLATIONS = 100  # of one code in a session

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 
-from pytest_smtpd.mail.message import Envelope, Message
+from pytest_smtpd.message.message import Envelope, Message
 
 
 def make_message(

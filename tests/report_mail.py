@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 
-from pytest_smtpd.mail.message import Envelope, Message
+from pytest_smtpd.message.message import Envelope, Message
 from pytest_smtpd.record import SessionJournal, SessionRecord
 from pytest_smtpd.report.collect import Phases
 from pytest_smtpd.server import Server

@@ -36,7 +36,7 @@ from pytest_smtpd import (
 )
 from pytest_smtpd.mail.mailbox import Expectation
 from pytest_smtpd.mail.matching import Criteria
-from pytest_smtpd.mail.message import Addresses
+from pytest_smtpd.message.message import Addresses
 
 # ---- fixtures and the marker
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from types import TracebackType
 
-    from .message import Message
+    from ..message.message import Message
 
 __all__ = ["Expectation", "Mailbox"]
 

@@ -20,7 +20,7 @@ from ..patterns import (
 from ..text import counted, escaped
 
 if TYPE_CHECKING:
-    from .message import Message
+    from ..message.message import Message
 
 __all__ = ["Criteria", "Matcher", "describe_message", "explain", "list_messages"]
 
@@ -185,7 +185,7 @@ _seen: WeakKeyDictionary[Message, tuple[int, str]] = WeakKeyDictionary()
 
 
 def _visible(message: Message) -> list[str]:
-    from .search import visible
+    from ..mime.html import read_page
 
     html = message.html
     if html is None:
@@ -193,7 +193,7 @@ def _visible(message: Message) -> list[str]:
     key = hash(html)  # a test may change its message
     known = _seen.get(message)
     if known is None or known[0] != key:
-        known = _seen[message] = (key, visible(html).text)
+        known = _seen[message] = (key, read_page(html).text)
     return [known[1]]
 
 

@@ -16,7 +16,7 @@ from ..clock import monotonic
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .message import Message
+    from ..message.message import Message
 
 __all__ = ["Store", "Watch"]
 

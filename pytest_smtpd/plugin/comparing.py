@@ -5,8 +5,8 @@ Of many lines pytest shows some eight, and all with ``-vv`` or in CI.
 
 from __future__ import annotations
 
+from ..lint.catalogue import Problem
 from ..mail.mailbox import Mailbox
-from ..mail.problems import Problem
 from ..smtp.violations import Violation
 from ..text import counted
 

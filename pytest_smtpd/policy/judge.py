@@ -16,7 +16,7 @@ from ..smtp.replies import Reply, fill
 from . import addresses
 
 if TYPE_CHECKING:
-    from ..mail.message import Message
+    from ..message.message import Message
     from ..options import Options
 
 # What a refusal says that says nothing itself

@@ -24,7 +24,7 @@ from weakref import WeakSet
 from .names import attachment_file, download_name, folder_name
 
 if TYPE_CHECKING:
-    from ..mail.message import Attachment, Message
+    from ..message.message import Attachment, Message
     from ..record import SessionRecord
     from ..transcript import Seen
 
@@ -233,7 +233,7 @@ def _message(message: Message, folder: Path, key: str) -> dict[str, Any]:
 
 
 def _parsed(message: Message, folder: Path, key: str) -> dict[str, Any]:
-    from ..mail.search import links_of
+    from ..message.message import links_of
 
     headers = [[str(name), _cut(str(value), MAX_HEADER)] for name, value in message.items()]
     text, html = message.text, message.html

@@ -17,7 +17,7 @@ from weakref import WeakSet
 from .names import folder_name
 
 if TYPE_CHECKING:
-    from ..mail.message import Message
+    from ..message.message import Message
 
 # By this process: reruns get folders of their own, and a shared server's mail is saved once
 _written: Counter[tuple[str, str]] = Counter()

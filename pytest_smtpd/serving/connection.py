@@ -20,7 +20,7 @@ from .deliberation import Deliberation
 from .transport import Transport
 
 if TYPE_CHECKING:
-    from ..mail.message import Message
+    from ..message.message import Message
     from .service import Service
 
 MAX_BACKLOG = 262_144  # octets of commands that may wait for a verdict before reading stops

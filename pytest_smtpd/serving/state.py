@@ -13,7 +13,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from ..mail.mailbox import Mailbox
-from ..mail.message import Envelope, Message
+from ..message.message import Envelope, Message
 from ..policy.callbacks import Raised
 from ..policy.fault_list import FaultList
 from ..policy.judge import Judge
