@@ -86,7 +86,7 @@ def _attributes(
 ) -> tuple[str, dict[str, Any]]:
     """The text of a header, and what `init` of its class wants to know; adds to the defects."""
     words = read_words(value)
-    if not words.sound:
+    if not words.sound and not issubclass(plain, headerregistry.ParameterizedMIMEHeader):
         found.append(defects.UndecodableHeaderDefect(name[:76]))
     if issubclass(plain, headerregistry.AddressHeader):
         listed = read_addresses(value)

@@ -17,6 +17,7 @@ from .parameters import Parameters, read_parameters
 
 _NEXT_FIELD = re.compile(rb"\n(?![ \t])")
 _NAME = re.compile(rb"([!-9;-~]+)([ \t]*):")  # RFC 5322 section 3.6.8, and 4.5 for the blanks
+_NO_PARAMETERS = read_parameters("")
 _BOM = b"\xef\xbb\xbf"
 # A first line that is no field is skipped in front of these only: other text may have a colon, too
 _COMMON = frozenset(
@@ -87,7 +88,7 @@ class Header(NamedTuple):
 
     def parameters(self, key: str) -> Parameters:
         field = self.find(key)
-        return read_parameters("") if field is None else field.parameters
+        return _NO_PARAMETERS if field is None else field.parameters
 
 
 def unfold(source: str) -> str:
