@@ -490,6 +490,19 @@ class TestLinks:
                 "https://a.example/x\u200b\u2014\u2018https://b.example/\u2019",
                 ["https://a.example/x", "https://b.example/"],
             ),
+            (
+                "اضغط https://a.example/x\u060c أو https://b.example/y\u061f",
+                ["https://a.example/x", "https://b.example/y"],
+            ),
+            ("देखें https://a.example/x\u0964", ["https://a.example/x"]),
+            (
+                "\uff1chttps://a.example/x\uff1e\uff3bhttps://b.example/y\uff3dhttps://c.example/\uff61",
+                ["https://a.example/x", "https://b.example/y", "https://c.example/"],
+            ),
+            (
+                "\u2039https://a.example/\u00fc\u203ahttps://b.example/",
+                ["https://a.example/\u00fc", "https://b.example/"],
+            ),
             ("https://a.example/x/\r\nhttps://a.example/x/", ["https://a.example/x/"]),
             ("http://[::1]:80/ http://", ["http://[::1]:80/"]),
             ("https://ü.example/ä#fragment", ["https://ü.example/ä#fragment"]),
@@ -519,6 +532,7 @@ class TestLinks:
             ('<a href="#top"></a><a href=""></a><a></a><a href="javascript:x">', []),
             ('<link href="http://a.css"><img src="http://b">', []),
             ('<!-- <a href="http://a"> --><a href="http://b">', ["http://b"]),
+            ('<!-- <a href="http://a"> --!><a href="http://b">', ["http://b"]),
             ('<script>"<a href=http://a>"</SCRIPT ><a href="http://b">', ["http://b"]),
             ('<style>/* <a href=http://a> */</style><a href="http://b">', ["http://b"]),
             ('<a href="http://a">http://other</a> or http://b.', ["http://a", "http://b"]),

@@ -32,7 +32,7 @@ _URL_ATTRIBUTE = re.compile(
 _CID = re.compile(r"""\bcid:([^\s"'<>)&;]+)""", re.I)
 # A scheme, a place in the mail itself, or what a mail service will fill in
 _NOT_RELATIVE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|[#{\[%*$]")
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?(?:--!?>|\Z)", re.DOTALL)
 
 
 def check_parts(root: Part, *, binary: bool) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from unicodedata import category
 
 from ..mime.html import Anchor, read_page
 from ..mime.limits import LINKS, TEXT, TEXT_URLS
@@ -18,15 +19,13 @@ _SHOWN = 20
 _SHOWN_LENGTH = 200
 _SHOWN_BODY = 2_000
 
-# A URL ends at a quotation mark, and at the punctuation of scripts that have no blanks behind it;
 # `](` is where Markdown goes on from a link's text to its URL.
 _URL = re.compile(
     r"""(?<![a-zA-Z0-9])[hH][tT][tT][pP][sS]?://
-        (?: (?!\]\() [^\s<>"`\x00-\x20\x7f\u200b\u2014\u201c-\u201f\xab\xbb\u2026\ufeff
-                     \u3001-\u3003\u3008-\u301b\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f] )++""",
+        (?: (?!\]\() [^\s<>"`\x00-\x20\x7f\u200b\ufeff] )++""",
     re.VERBOSE,
 )
-_NEVER_LAST = frozenset(".,;:!?'|\\\u2018\u2019")
+_NEVER_LAST = frozenset(".,;:!?'|\\")
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 # These may well end a URL (one token in 64 of the base64 alphabet for URLs ends in `_`): they are
 # emphasis only where the same stands in front, among what opens a quotation.
@@ -38,6 +37,21 @@ _MAX_OPENING = 8
 _OPENS = re.compile(r"""(?<![^\s("'\[{])[*_~]{1,3}(?=[^\s*_~])""")
 _CLOSES = re.compile(r"(?<=[^\s*_~])[*_~]{1,3}(?!\w)")
 _MAX_LINE = 100
+
+
+class _Ends(dict[int, int]):
+    """For `str.translate`: a character beyond ASCII that ends a URL becomes a zero width space.
+
+    That is the punctuation of every script, which may have no blank behind it, as linkify-it does.
+    """
+
+    def __missing__(self, code: int) -> int:
+        ends = code > 127 and (category(chr(code))[0] == "P" or chr(code) in "\uff1c\uff1e")
+        self[code] = found = 0x200B if ends else code
+        return found
+
+
+_ENDS = _Ends()
 
 
 def find_links(html: str | None, text: str | None) -> list[Anchor]:
@@ -65,7 +79,8 @@ def _all_links(html: str | None, text: str | None) -> Iterator[Anchor]:
 
 
 def _urls(text: str) -> Iterator[str]:
-    for match in islice(_URL.finditer(text, 0, TEXT), TEXT_URLS):
+    searched = text if text.isascii() else text[:TEXT].translate(_ENDS)
+    for match in islice(_URL.finditer(searched, 0, TEXT), TEXT_URLS):
         url = match[0]
         start, end = match.span()
         delimited = text[start - 1 : start] == "<" and text[end : end + 1] == ">"

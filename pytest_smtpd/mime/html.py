@@ -22,6 +22,7 @@ _ATTRIBUTE = re.compile(
         (?: \s*+ = \s*+ (?: "([^"]*+)" | '([^']*+)' | ([^\s>]*+) ) )?""",
     re.VERBOSE,
 )
+_END_OF_COMMENT = re.compile("--!?>")  # WHATWG HTML 13.2.5.43
 _TABS_AND_BREAKS = re.compile(r"[\t\r\n]+")  # are no part of a URL: WHATWG URL 4.4
 _WHITE = re.compile(r"[ \t\r\n\f\xa0]+")
 _BLANKS = re.compile(r"[ \t]+")
@@ -50,8 +51,8 @@ def end_of_declaration(source: str, start: int) -> int | None:
     -1 where it goes on to the end of the source, None where `<` begins none of them.
     """
     if source.startswith("<!--", start):
-        end = source.find("-->", start + 2)
-        return end + 3 if end >= 0 else -1
+        comment = _END_OF_COMMENT.search(source, start + 2)
+        return comment.end() if comment else -1
     if source[start + 1 : start + 2] in ("!", "?", "/"):
         end = source.find(">", start + 2)
         return end + 1 if end >= 0 else -1
