@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import faults
     from ._version import __version__ as __version__
-    from .mail.message import Attachment, Envelope, Message
-    from .mail.problems import Problem
+    from .lint.catalogue import Problem
     from .mailbox.mailbox import Mailbox
+    from .message.message import Attachment, Envelope, Message
     from .options import Options
     from .policy.raised import CallbackWarning
     from .record import Command, Exchange, SessionRecord, TLSInfo
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "__version__": "_version",
-    "Attachment": "mail.message",
+    "Attachment": "message.message",
     "CallbackWarning": "policy.raised",
     "Command": "record",
-    "Envelope": "mail.message",
+    "Envelope": "message.message",
     "Exchange": "record",
     "Mailbox": "mailbox.mailbox",
-    "Message": "mail.message",
+    "Message": "message.message",
     "Options": "options",
-    "Problem": "mail.problems",
+    "Problem": "lint.catalogue",
     "Reject": "rejection",
     "Reply": "smtp.replies",
     "Server": "server",

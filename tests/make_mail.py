@@ -7,9 +7,9 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any
 
-from pytest_smtpd.mail.message import Envelope, Message
 from pytest_smtpd.mailbox.mailbox import Mailbox
 from pytest_smtpd.mailbox.store import Store
+from pytest_smtpd.message.message import Envelope, Message
 
 
 def make_message(

@@ -8,7 +8,7 @@ from email.policy import SMTP
 
 from make_mail import StoredMailbox
 from pytest_smtpd.lease import Lease
-from pytest_smtpd.mail.message import Envelope, Message
+from pytest_smtpd.message.message import Envelope, Message
 from pytest_smtpd.options import Options
 from pytest_smtpd.plugin.seen import Seen
 from pytest_smtpd.record import SessionJournal, SessionRecord

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pytest_smtpd import faults
-from pytest_smtpd.mail.problems import PROBLEMS
+from pytest_smtpd.lint.catalogue import PROBLEMS
 from pytest_smtpd.options import OPTIONS
 from pytest_smtpd.report import sanitize
 from pytest_smtpd.smtp import replies

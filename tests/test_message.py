@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from email import headerregistry, policy
+from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.utils import make_msgid
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_smtpd.mail.message import Attachment, Envelope, Message
+from pytest_smtpd.message.message import Attachment, Envelope, Message
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 
@@ -391,7 +391,6 @@ class TestAttachments:
             ("BASE64", b"aGVsbG8"),
             ("base64", b"a!G*Vs bG8="),
             ("quoted-printable", b"=68el=\r\nlo"),
-            ("x-uuencode", b"begin 644 x\r\n%:&5L;&\\\r\n \r\nend\r\n"),
             ("binary", b"hello"),
             ("nonsense", b"hello"),
         ],
@@ -411,12 +410,14 @@ class TestAttachments:
         )
         assert [one.inline for one in make(raw).attachments] == [True, False, True, False]
 
-    def test_a_third_alternative_is_none(self) -> None:
+    def test_a_third_alternative_is_one(self) -> None:
         mail = EmailMessage()
         mail.set_content("a\n")
         mail.add_alternative("<html amp4email>", subtype="x-amp-html")
         mail.add_alternative("<p>", subtype="html")
-        assert make(mail).attachments == []
+        message = make(mail)
+        assert [one.content_type for one in message.attachments] == ["text/x-amp-html"]
+        assert (message.text, message.html) == ("a\n", "<p>\n")
 
     def test_of_a_bounce(self) -> None:
         status = b"Reporting-MTA: dns; x\r\n\r\nFinal-Recipient: rfc822; a@x\r\nAction: failed\r\n"
@@ -489,6 +490,19 @@ class TestLinks:
                 "https://a.example/x\u200b\u2014\u2018https://b.example/\u2019",
                 ["https://a.example/x", "https://b.example/"],
             ),
+            (
+                "اضغط https://a.example/x\u060c أو https://b.example/y\u061f",
+                ["https://a.example/x", "https://b.example/y"],
+            ),
+            ("देखें https://a.example/x\u0964", ["https://a.example/x"]),
+            (
+                "\uff1chttps://a.example/x\uff1e\uff3bhttps://b.example/y\uff3dhttps://c.example/\uff61",
+                ["https://a.example/x", "https://b.example/y", "https://c.example/"],
+            ),
+            (
+                "\u2039https://a.example/\u00fc\u203ahttps://b.example/",
+                ["https://a.example/\u00fc", "https://b.example/"],
+            ),
             ("https://a.example/x/\r\nhttps://a.example/x/", ["https://a.example/x/"]),
             ("http://[::1]:80/ http://", ["http://[::1]:80/"]),
             ("https://ü.example/ä#fragment", ["https://ü.example/ä#fragment"]),
@@ -518,6 +532,7 @@ class TestLinks:
             ('<a href="#top"></a><a href=""></a><a></a><a href="javascript:x">', []),
             ('<link href="http://a.css"><img src="http://b">', []),
             ('<!-- <a href="http://a"> --><a href="http://b">', ["http://b"]),
+            ('<!-- <a href="http://a"> --!><a href="http://b">', ["http://b"]),
             ('<script>"<a href=http://a>"</SCRIPT ><a href="http://b">', ["http://b"]),
             ('<style>/* <a href=http://a> */</style><a href="http://b">', ["http://b"]),
             ('<a href="http://a">http://other</a> or http://b.', ["http://a", "http://b"]),
@@ -784,17 +799,13 @@ class TestMalformed:
         assert message.subject == "fine"
         assert message.text == "hello\n"
 
-    def test_its_defects_say_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def parse(value: str, kwds: object) -> None:
-            raise IndexError(value)
-
-        # Which headers the standard library fails to parse differs from version to version.
-        monkeypatch.setattr(headerregistry.UnstructuredHeader, "parse", parse)
-        message = make(b"To: fine@x\r\nX-Any: <a@[>\r\n\r\n")
-        assert message["X-Any"] == "<a@[>"
-        (defect,) = message["X-Any"].defects
-        assert str(defect) == "X-Any: IndexError"
-        assert [str(one) for one in message.defects] == ["X-Any: IndexError"]
+    def test_its_defects_say_why(self) -> None:
+        message = make(b"To: fine@x\r\nCc: ann@x, the others\r\n\r\n")
+        assert message["Cc"] == "ann@x, the others"
+        assert [one.addr_spec for one in message["Cc"].addresses] == ["ann@x", '"the others"']
+        (defect,) = message["Cc"].defects
+        assert str(defect) == "Cc: the others"
+        assert [str(one) for one in message.defects] == ["Cc: the others"]
         assert message["To"].defects == ()
 
     def test_a_long_header_is_not_parsed(self) -> None:
@@ -882,7 +893,8 @@ class TestMalformed:
             + part % (b"csv", b"Content-Disposition: attachment\r\n", b"\xff")
             + b"--b\r\nContent-Type: image/png\r\n\r\n\xff\r\n--b--\r\n"
         )
-        assert [str(one) for one in message.defects] == ["text/plain, charset utf-8"]
+        defects = ["text/plain, charset utf-8", "text/csv, charset utf-8"]
+        assert [str(one) for one in message.defects] == defects
         in_parts = [[str(one) for one in part.defects] for part in message.iter_parts()]
         assert in_parts == [["text/plain, charset utf-8"], [], ["text/csv, charset utf-8"], []]
         assert make(message.raw).text == message.text == "\ufffd"
@@ -917,9 +929,9 @@ class TestMalformed:
             b"Content-ID: \xff\r\n\r\nx\r\n--b--\r\n"
         )
         message = make(raw)
-        assert message.defects == []
+        assert [type(one).__name__ for one in message.defects] == ["UndecodableHeaderDefect"]
         (part,) = message.iter_parts()
-        assert [type(one).__name__ for one in part.defects] == ["UndecodableHeaderDefect"]
+        assert part.defects == message.defects
 
     def test_bounds_are_told(self) -> None:
         many = make(b"X: y\r\n" * 10_001 + b"\r\nhello")
@@ -946,7 +958,7 @@ def test_importing_the_message_does_not_import_the_parser() -> None:
     import subprocess
 
     code = (
-        "import sys, pytest_smtpd.mail.message\n"
+        "import sys, pytest_smtpd.message.message\n"
         "heavy = {'email.headerregistry', 'email.parser', 'asyncio', 'ssl', 'pytest'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
@@ -957,7 +969,7 @@ def test_importing_the_message_does_not_import_the_parser() -> None:
 @pytest.mark.parametrize(
     ("body", "defect"),
     [
-        (b"!!!notbase64", "InvalidBase64CharactersDefect"),
+        (b"!!!YWJj", "InvalidBase64CharactersDefect"),
         (b"YWJj!", "InvalidBase64CharactersDefect"),
         (b"Y", "InvalidBase64LengthDefect"),
         (b"YWJ", "InvalidBase64PaddingDefect"),

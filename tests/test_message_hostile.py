@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_smtpd.mail.message import Envelope, Message
+from pytest_smtpd.message.message import Envelope, Message
 
 ENVELOPE = Envelope("ann@example.com", ("bob@example.com", "cy@example.com"))
 # `coverage run` makes all some four times as slow

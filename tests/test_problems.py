@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_smtpd.mail.message import Envelope, Message
-from pytest_smtpd.mail.problems import MAX_OF_A_CODE, PROBLEMS, Problem, find_problems
+from pytest_smtpd.lint.catalogue import MAX_OF_A_CODE, PROBLEMS, Problem
+from pytest_smtpd.message.message import Envelope, Message
 
 HEADER = {
     "Date": "Mon, 6 May 2024 10:00:00 +0200",
@@ -39,7 +39,7 @@ class Mail(NamedTuple):
         return Message(self.raw, envelope, id="1", received_at=datetime.now(UTC), session=None)
 
     def codes(self) -> list[str]:
-        return [problem.code for problem in find_problems(self.message())]
+        return [problem.code for problem in self.message().problems()]
 
 
 def mail(
@@ -78,8 +78,10 @@ FILE = "Content-Type: image/png\nContent-Disposition: attachment{}\n\nAAAA\n"
 
 
 def html(content: str, *more: str) -> Mail:
-    part = f"Content-Type: text/html; charset=us-ascii\n\n{content}\n"
-    return multipart("related", PLAIN, part, *more)
+    parts = (f"Content-Type: text/html; charset=us-ascii\n\n{content}\n", *more)
+    body = "".join(f"--c\n{part}\n" for part in parts) + "--c--\n"
+    related = f"Content-Type: multipart/related; boundary=c\n\n{body}"
+    return multipart("alternative", PLAIN, related)
 
 
 BOTH_ENDS = "List-Unsubscribe: <https://example.com/u>\nList-Unsubscribe-Post: {}"
@@ -350,7 +352,7 @@ CASES: dict[str, list[tuple[Mail, Mail]]] = {
                 mime(f"{kind}; charset=x-foo{name}", octets, encoding),
                 mime(f"{kind}; charset=koi8-r{name}", octets, encoding),
             )
-            for kind, name in (("text/plain", ""), ("text/html", "; name=a.html"))
+            for kind, name in (("text/plain", ""), ("text/csv", "; name=a.csv"))
             for octets, encoding in (
                 (b"caf\xe9\n", "8bit"),
                 ("caf=E9\n", "quoted-printable"),
@@ -542,7 +544,7 @@ def test_problem_is_found_and_no_other(code: str, bad: Mail, clean: Mail) -> Non
 
 @pytest.mark.parametrize(("code", "bad", "clean"), ROWS)
 def test_clean_twin_has_none(code: str, bad: Mail, clean: Mail) -> None:
-    assert find_problems(clean.message()) == []
+    assert clean.message().problems() == []
 
 
 @pytest.mark.parametrize(("code", "problem"), PROBLEMS.items())
@@ -557,13 +559,13 @@ def test_rows_are_well_formed(code: str, problem: Problem) -> None:
 
 
 def test_the_text_says_which() -> None:
-    [problem] = find_problems(mail("Cc: bob@example.com, ann@example..com").message())
+    [problem] = mail("Cc: bob@example.com, ann@example..com").message().problems()
     assert problem.text.startswith(f"{PROBLEMS['bad-address'].text}: Cc: ann@example..com: ")
     assert str(problem) == f"bad-address: {problem.text} (RFC 5322 3.4.1)"
 
 
 def test_control_characters_never_reach_the_reader() -> None:
-    for problem in find_problems(mail("Subject: \x1b[31m\0\nTo: \x1b]0;x\x07 <a\x9b>").message()):
+    for problem in mail("Subject: \x1b[31m\0\nTo: \x1b]0;x\x07 <a\x9b>").message().problems():
         assert problem.text.isprintable()
 
 
@@ -572,14 +574,9 @@ def test_a_code_is_given_so_often_and_no_more() -> None:
     assert mail(lines).codes() == ["obsolete-syntax"] * MAX_OF_A_CODE
 
 
-def test_message_problems_are_these() -> None:
-    message = mail(without="date").message()
-    assert message.problems() == find_problems(message)
-
-
 def test_the_table_costs_no_import() -> None:
     program = (
-        "import sys, pytest_smtpd.mail.problems as problems; assert problems.PROBLEMS;"
+        "import sys, pytest_smtpd.lint.catalogue as problems; assert problems.PROBLEMS;"
         "print([m for m in ('email', 'email_validator', 'asyncio', 'ssl') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -602,5 +599,5 @@ FRAGMENTS = st.sampled_from(
 @settings(deadline=None)  # the first example imports email-validator
 @given(st.one_of(st.binary(), st.lists(st.one_of(FRAGMENTS, st.binary(max_size=8))).map(b"".join)))
 def test_no_octets_raise(raw: bytes) -> None:
-    for problem in find_problems(Mail(raw, {}, ("ann@example.com",)).message()):
+    for problem in Mail(raw, {}, ("ann@example.com",)).message().problems():
         assert problem.text.startswith(PROBLEMS[problem.code].text)

@@ -25,8 +25,7 @@ import aiosmtplib
 import pytest
 
 import pytest_smtpd
-from pytest_smtpd.mail.message import Envelope, Message
-from pytest_smtpd.mail.problems import find_problems
+from pytest_smtpd.message.message import Envelope, Message
 
 CLEAN_MAILS = sorted(Path(__file__).with_name("clean_mails").glob("*.eml"))
 RECIPIENTS = ("ann@example.com",)
@@ -46,7 +45,7 @@ def received(raw: bytes) -> Message:
 def test_recorded_mail_of_a_library_has_none(path: Path) -> None:
     # A checkout may have changed the line ends
     raw = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-    assert find_problems(received(raw)) == []
+    assert received(raw).problems() == []
 
 
 def new_message(subject: str = "Welcome") -> EmailMessage:
@@ -155,14 +154,14 @@ def test_no_odd_mail_raises() -> None:
     if not mails:
         pytest.skip("the standard library's test messages are not installed")
     for raw in mails:
-        for problem in find_problems(received(raw)):
+        for problem in received(raw).problems():
             assert problem.text.isprintable()
 
 
 def test_no_odd_mail_raises_wherever_it_is_cut() -> None:
     for raw in [*odd_mails(), *(path.read_bytes() for path in CLEAN_MAILS)]:
         for end in range(0, len(raw), max(1, len(raw) // 20)):
-            find_problems(received(raw[:end]))
+            received(raw[:end]).problems()
 
 
 HEAD = b"To: ann@example.com\r\nMIME-Version: 1.0\r\nContent-Type: "
@@ -209,5 +208,5 @@ def test_hostile_mail_is_soon_looked_through(head: bytes, filling: bytes) -> Non
     raw = head + (filling * (size // len(filling) + 1))[:size]
     message = received(raw)
     before = time.process_time()  # whatever else the machine does meanwhile
-    find_problems(message)
+    message.problems()
     assert time.process_time() - before < 2

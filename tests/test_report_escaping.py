@@ -10,7 +10,7 @@ import pytest
 
 from make_mail import StoredMailbox, make_message
 from pytest_smtpd.cli.show import safe
-from pytest_smtpd.mail.message import Envelope, Message
+from pytest_smtpd.message.message import Envelope, Message
 from pytest_smtpd.report.render import shown, shown_line
 from pytest_smtpd.text import escaped
 

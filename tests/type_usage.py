@@ -35,9 +35,9 @@ from pytest_smtpd import (
     Violation,
     faults,
 )
-from pytest_smtpd.mail.message import Addresses
 from pytest_smtpd.mailbox.mailbox import Expectation
 from pytest_smtpd.mailbox.matching import Criteria
+from pytest_smtpd.message.message import Addresses
 
 # ---- fixtures and the marker
 

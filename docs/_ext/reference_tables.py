@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pytest_smtpd import faults
-from pytest_smtpd.mail.problems import PROBLEMS
+from pytest_smtpd.lint.catalogue import PROBLEMS
 from pytest_smtpd.options import OPTIONS
 from pytest_smtpd.smtp import replies
 from pytest_smtpd.smtp.extensions import EXTENSIONS
@@ -78,7 +78,7 @@ def violations() -> list[str]:
 
 
 def problems() -> list[str]:
-    """`pytest_smtpd.mail.problems.PROBLEMS`: code, text, rfc."""
+    """`pytest_smtpd.lint.catalogue.PROBLEMS`: code, text, rfc."""
     return _codes(PROBLEMS.values())
 
 

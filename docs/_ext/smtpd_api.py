@@ -69,7 +69,7 @@ def signature(
 def public_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.TextElement
 ) -> nodes.reference | None:
-    """`pytest_smtpd.mail.message.Message` is `pytest_smtpd.Message` to a user."""
+    """`pytest_smtpd.message.message.Message` is `pytest_smtpd.Message` to a user."""
     target = node.get("reftarget", "")
     for path, value in API["objects"]().items():
         written = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"

@@ -20,7 +20,7 @@ from .arguments import PROG, parse
 
 if TYPE_CHECKING:
     from ..lease import Lease
-    from ..mail.message import Message
+    from ..message.message import Message
     from ..record import SessionRecord
 
 # Seconds between two looks at the sessions: only messages and signals wake the main thread

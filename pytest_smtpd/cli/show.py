@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..text import counted, cut, escaped, shortened
 
 if TYPE_CHECKING:
-    from ..mail.message import Attachment, Message
+    from ..message.message import Attachment, Message
 
 _Item = TypeVar("_Item")
 
@@ -69,9 +69,9 @@ def _bodies(message: Message) -> Iterator[str]:
     if html is not None and text is not None:
         yield from ("", f"and an HTML body of {counted(len(html), 'character')}")
     elif html is not None:
-        from ..mail.search import visible
+        from ..mime.html import read_page
 
-        yield from ("", "the HTML body as text:", *_body(visible(html).text))
+        yield from ("", "the HTML body as text:", *_body(read_page(html).text))
         links = message.links
         if links:
             yield from ("", "links:", *_first(links, lambda link: f"  {safe(link)}"))

@@ -14,7 +14,7 @@ from ..text import counted, escaped, short
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..mail.message import Message
+    from ..message.message import Message
     from .matching import Criterion, Matcher
 
 __all__ = ["explain", "list_messages"]

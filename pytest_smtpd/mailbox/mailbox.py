@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from types import TracebackType
 
-    from ..mail.message import Message
+    from ..message.message import Message
     from .store import Store
 
 __all__ = ["Expectation", "Mailbox"]

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from ..patterns import PatternLike, compile_glob, compile_pattern, nearest
 
 if TYPE_CHECKING:
-    from ..mail.message import Message
+    from ..message.message import Message
 
 __all__ = ["Criteria", "Criterion", "Matcher", "check_numbers", "criteria_only"]
 
@@ -113,7 +113,7 @@ _seen: WeakKeyDictionary[Message, tuple[int, str]] = WeakKeyDictionary()
 
 
 def _visible(message: Message) -> list[str]:
-    from ..mail.search import visible
+    from ..mime.html import read_page
 
     html = message.html
     if html is None:
@@ -121,7 +121,7 @@ def _visible(message: Message) -> list[str]:
     key = hash(html)  # a test may change its message
     known = _seen.get(message)
     if known is None or known[0] != key:
-        known = _seen[message] = (key, visible(html).text)
+        known = _seen[message] = (key, read_page(html).text)
     return [known[1]]
 
 

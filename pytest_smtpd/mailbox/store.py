@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ..mail.message import Message
+    from ..message.message import Message
 
 __all__ = ["Store"]
 

@@ -16,7 +16,7 @@ from ..clock import monotonic
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..mail.message import Message
+    from ..message.message import Message
     from .store import Store
 
 __all__ = ["Watch"]

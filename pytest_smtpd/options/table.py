@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import ssl
 
     from ..faults import Fault
-    from ..mail.message import Message
+    from ..message.message import Message
     from ..rejection import RejectOption
 
 

@@ -203,7 +203,7 @@ def _seed(option: Option, value: object) -> object:
 
 
 def _codes(option: Option, value: object) -> object:
-    from ..mail.problems import PROBLEMS
+    from ..lint.catalogue import PROBLEMS
     from ..smtp.violations import VIOLATIONS
 
     codes = (value,) if isinstance(value, str) else value

@@ -5,7 +5,7 @@ pytest truncates it after about eight lines, except with ``-vv`` and in CI.
 
 from __future__ import annotations
 
-from ..mail.problems import Problem
+from ..lint.catalogue import Problem
 from ..mailbox.mailbox import Mailbox
 from ..smtp.violations import Violation
 from ..text import counted

@@ -30,7 +30,7 @@ from .verdicts import (
 )
 
 if TYPE_CHECKING:
-    from ..mail.message import Message
+    from ..message.message import Message
     from ..smtp.profile import Profile
     from ..smtp.session import Session
     from .fault_list import FaultList

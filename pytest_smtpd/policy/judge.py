@@ -13,7 +13,7 @@ from ..smtp.replies import Reply, fill
 from . import addresses
 
 if TYPE_CHECKING:
-    from ..mail.message import Message
+    from ..message.message import Message
     from ..options import Options
 
 RULES = {stage: row.reject for stage, row in STAGE_TABLE.items() if row.reject}

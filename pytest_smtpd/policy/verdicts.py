@@ -9,7 +9,7 @@ from ..smtp.replies import Queued, Reply
 
 if TYPE_CHECKING:
     from ..faults import Hold
-    from ..mail.message import Message
+    from ..message.message import Message
 
 Answer: TypeAlias = "Reply | Queued"
 

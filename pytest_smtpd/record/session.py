@@ -16,7 +16,7 @@ from ..text import escaped
 from .mask import Mask
 
 if TYPE_CHECKING:
-    from ..mail.message import Message
+    from ..message.message import Message
 
 MAX_EXCHANGES = 1000  # of a session: the first and the last of them are kept
 MAX_VIOLATIONS = 100  # of one code in a session

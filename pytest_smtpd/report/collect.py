@@ -25,8 +25,8 @@ from ..text import cut
 from .names import attachment_file, download_name, folder_name
 
 if TYPE_CHECKING:
-    from ..mail.message import Attachment, Message
     from ..mailbox.mailbox import Mailbox
+    from ..message.message import Attachment, Message
     from ..record import SessionRecord
 
 MARKER = "pytest-smtpd-report.json"  # in a folder that `begin` may empty
@@ -247,7 +247,7 @@ def _message(message: Message, folder: Path, key: str) -> dict[str, Any]:
 
 
 def _parsed(message: Message, folder: Path, key: str) -> dict[str, Any]:
-    from ..mail.search import links_of
+    from ..message.message import links_of
 
     headers = [[str(name), cut(str(value), MAX_HEADER)] for name, value in message.items()]
     text, html = message.text, message.html

@@ -14,7 +14,7 @@ from html import escape
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from ..mail.markup import TAG_NAME, attributes, end_of_declaration, unescape, unescape_attribute
+from ..mime.html import TAG_NAME, attributes, end_of_declaration, unescape, unescape_attribute
 from . import css
 
 MAX_SOURCE = 2_000_000  # characters; Gmail clips a mail after 102,000

@@ -19,7 +19,7 @@ from ..mailbox.store import Store
 from .names import folder_name
 
 if TYPE_CHECKING:
-    from ..mail.message import Message
+    from ..message.message import Message
 
 # Of this process: each rerun gets another folder, and the mail of a shared server is saved once
 _written: Counter[tuple[str, str]] = Counter()

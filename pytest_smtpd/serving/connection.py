@@ -26,7 +26,7 @@ from .transport import LINGER, Transport
 if TYPE_CHECKING:
     import socket
 
-    from ..mail.message import Message
+    from ..message.message import Message
 
 MAX_BACKLOG = 262_144  # octets of commands that may wait for a verdict before reading stops
 BATCH = 25  # commands of one session worked through before the others get their turn

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from ..mail.message import Envelope, Message
 from ..mailbox.mailbox import Mailbox
 from ..mailbox.store import Store
+from ..message.message import Envelope, Message
 from ..policy.fault_list import FaultList
 from ..policy.judge import Judge
 from ..policy.raised import Raised

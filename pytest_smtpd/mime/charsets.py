@@ -7,6 +7,10 @@ never raises, and takes time linear in its input.
 from __future__ import annotations
 
 import codecs
+import re
+from typing import NamedTuple
+
+from .limits import REPLACEMENTS
 
 # Codecs whose decoder is quadratic (idna, punycode), warns (the escapes), or decodes nothing.
 _UNUSABLE = frozenset(
@@ -51,8 +55,9 @@ _SUPERSETS = {
     "tis-620": "cp874",
     "iso8859-11": "cp874",
 }
-# Some decoders need a microsecond for each error: after so many the text is garbage anyway.
-_MAX_REPLACEMENTS = 100_000
+# IANA's, of which Python has no codec
+_OTHERS = frozenset({"iso-2022-cn", "iso-2022-cn-ext"})
+_PRIVATE = re.compile("[\uf8f0-\uf8f3]")
 _CHUNK = 65_536
 
 
@@ -68,37 +73,40 @@ def codec_name(charset: str) -> str | None:
     return None if info.name.replace("-", "_") in _UNUSABLE else info.name
 
 
-def decode_strictly(data: bytes, charset: str | None) -> str | None:
-    """Text from `data`, `None` where some of it cannot be decoded, or the charset is unknown.
+class Text(NamedTuple):
+    """`sound` is False where something became U+FFFD, or the charset is unknown."""
 
-    No charset is UTF-8.
-    """
-    codec = codec_name(charset) if charset else "utf-8"
-    while codec is not None:
+    text: str
+    sound: bool
+
+
+def decode(data: bytes, charset: str | None) -> Text:
+    """Text from `data`; no or an unknown charset is read as UTF-8, and a BOM is dropped."""
+    declared = codec_name(charset) if charset else "utf-8"
+    known = declared is not None or _is_private(charset or "", data)
+    codec = declared or "utf-8"
+    for candidate in (codec, _SUPERSETS.get(codec, codec)):
+        codec = candidate
         try:
-            return data.decode(codec)
+            text = data.decode(codec).removeprefix("\ufeff")
         except Exception:
-            codec = _SUPERSETS.get(codec)
-    return None
+            continue
+        if codec == "cp932":  # Python gives the octets A0 and FD to FF to private characters
+            text, count = _PRIVATE.subn("\ufffd", text)
+            known = known and not count
+        return Text(text, known)
+    return Text(_decode_damaged(data, codec), False)
 
 
-def decode_bytes(data: bytes, charset: str | None) -> str:
-    """Text from `data`, U+FFFD for what cannot be decoded. No or an unknown charset is UTF-8."""
-    text = decode_strictly(data, charset)
-    if text is not None:
-        return text
-    codec = (codec_name(charset) if charset else None) or "utf-8"
-    return _decode_damaged(data, _SUPERSETS.get(codec, codec))
+def is_known(charset: str, data: bytes) -> bool:
+    """Whether the charset of these octets is registered, has a codec, or does not matter."""
+    registered = charset.strip().lower() in _OTHERS
+    return registered or codec_name(charset) is not None or _is_private(charset, data)
 
 
-def is_read_by_python(data: bytes, charset: str) -> bool:
-    """Whether `bytes.decode`, which knows no other labels, gives the same."""
-    label = charset.strip().partition("*")[0].lower()
-    codec = None if label in _LABELS else codec_name(label)
-    try:
-        return codec is not None and data.decode(codec) is not None
-    except Exception:
-        return False
+def _is_private(charset: str, data: bytes) -> bool:
+    """A private charset (RFC 2046 section 4.1.2) will do as long as only ASCII is in it."""
+    return charset.strip().lower().startswith("x-") and data.isascii()
 
 
 def _decode_damaged(data: bytes, codec: str) -> str:
@@ -108,7 +116,7 @@ def _decode_damaged(data: bytes, codec: str) -> str:
     replaced = start = 0
     try:
         decoder = codecs.getincrementaldecoder(codec)("replace")
-        while start < len(data) and replaced <= _MAX_REPLACEMENTS:
+        while start < len(data) and replaced <= REPLACEMENTS:
             end = start + _CHUNK
             piece = decoder.decode(data[start:end], final=end >= len(data))
             pieces.append(piece)

@@ -8,77 +8,25 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..text import escaped
+from .values import Addresses, Attachment, Envelope
 
 if TYPE_CHECKING:
+    from ..lint.catalogue import Problem
+    from ..mime.bodies import Bodies
+    from ..mime.html import Anchor
+    from ..mime.tree import Part
     from ..record import SessionRecord
-    from .problems import Problem
 
 __all__ = ["Addresses", "Attachment", "Envelope", "Message"]
 
 _SHOWN_RECIPIENTS = 3
 _SHOWN_LENGTH = 60
-_MAX_ADDRESS_HEADERS = 262_144
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """The SMTP envelope (RFC 5321 section 2.3.1), addresses as they were sent.
-
-    `mail_from` is what stood in MAIL, `""` for the null sender; `rcpt_to` are the recipients that
-    were accepted, in their order. `mail_parameters` are the ESMTP parameters of MAIL (RFC 5321
-    section 4.1.2), such as `{"SIZE": "1000"}`, and `rcpt_parameters` those of each RCPT, parallel
-    to `rcpt_to`: names in upper case, values as sent, `None` for a bare keyword.
-    """
-
-    mail_from: str
-    rcpt_to: tuple[str, ...]
-    mail_parameters: dict[str, str | None] = field(default_factory=dict)
-    rcpt_parameters: tuple[dict[str, str | None], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A part of a message that is no body, its content decoded.
-
-    `filename` is as sent (it may hold a path: do not trust it) and `None` where absent.
-    `content_type` is the media type without parameters, `"image/png"` (RFC 2045 section 5), and
-    `content` the octets, transfer encoding undone. `content_id` has no angle brackets (RFC 2392)
-    and is `None` where absent. `inline` is what Content-Disposition says (RFC 2183); where it says
-    nothing, a part with a Content-ID is inline.
-    """
-
-    filename: str | None
-    content_type: str
-    content: bytes
-    content_id: str | None = None
-    inline: bool = False
-
-    def __repr__(self) -> str:
-        inline = ", inline" if self.inline else ""
-        size = len(self.content)
-        kind = escaped(self.content_type)
-        return f"<Attachment {self.filename!r} {kind}, {size} octets{inline}>"
-
-
-class Addresses(tuple[str, ...]):
-    """Some addresses; equal to a tuple and to a list of the same, so a test may write either."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return tuple.__eq__(self, tuple(other) if isinstance(other, list) else other)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = tuple.__hash__
 
 
 class Message(EmailMessage):
@@ -86,7 +34,8 @@ class Message(EmailMessage):
 
     It is an `email.message.EmailMessage` (RFC 5322, RFC 2045), read when it is first looked at.
     Malformed mail never raises: the raw text comes back and `defects` says why. A message is always
-    true; copies and pickles of it work, without their session.
+    true; copies and pickles of it work, without their session. What a test changes in it shows in
+    its properties, except in `raw` and the envelope.
     """
 
     raw: bytes
@@ -129,38 +78,55 @@ class Message(EmailMessage):
             if name not in _PARSED:
                 text = f"{type(self).__name__!r} object has no attribute {name!r}"
                 raise AttributeError(text, name=name, obj=self)
-            from .parsing import parse
+            from .standard import build
 
-            parsed = parse(self.raw).__dict__
-            parsed["_structure_defects"] = parsed.pop("defects")
+            parsed = build(self._tree).__dict__
+            del parsed["defects"]
             # Two threads may both get here; the first to set a value wins, and both are equal.
             for key, value in parsed.items():
                 self.__dict__.setdefault(key, value)
             return self.__dict__[name]
 
+    @property
+    def _tree(self) -> Part:
+        """The parts of `raw`, or of the message as a test has changed it."""
+        from ..mime.tree import read_tree
+
+        tree: Part | None = self.__dict__.get("_read")
+        if tree is None:
+            tree = self.__dict__.setdefault("_read", read_tree(self.raw))
+        if "_headers" in self.__dict__:
+            from .standard import changed_octets
+
+            octets = changed_octets(self)
+            if octets is not None:
+                return read_tree(octets)
+        return tree
+
+    @property
+    def _bodies(self) -> Bodies:
+        from ..mime.bodies import find_bodies
+
+        return find_bodies(self._tree)
+
     def _find_defects(self) -> list[Any]:
-        """Those of the structure, then those of headers and bodies that cannot be read.
+        """Those of all parts: of structure, headers and content. Each part has its own, too."""
+        from .defects import of_content, of_structure
+        from .standard import header_defects
 
-        What is wrong with a part is told in the part, with its two bodies in the message, too.
-        """
-        from .content import content_type, find_body, plain_body, text_defects
-        from .headers import header_defects
-
-        bodies = (plain_body(self), find_body(self, "html"))
-        found: list[Any] = list(getattr(self, "_structure_defects", ()))
-        _add(found, header_defects(self))
-        for part in self.walk():
-            is_body = any(part is body for body in bodies)
-            wrong = text_defects(part) if is_body or content_type(part)[0] == "text" else []
-            if is_body:
-                _add(found, wrong)
-            if part is not self:
-                _add(part.defects, header_defects(part) + wrong)
-        return found
+        found: dict[tuple[type, str], Any] = {}
+        for part, mail in zip(self._tree.walk(), self.walk(), strict=False):
+            defects = of_structure(part) + header_defects(part) + of_content(part)
+            if mail is not self:
+                mail.defects[:] = defects
+            for defect in defects:
+                found.setdefault((type(defect), str(defect)), defect)
+        return list(found.values())
 
     def __getstate__(self) -> dict[str, Any]:
         state = {k: list(v) if type(v) is list else v for k, v in self.__dict__.items()}
         state["session"] = None
+        state.pop("_read", None)
         return state
 
     def __bool__(self) -> bool:
@@ -199,19 +165,16 @@ class Message(EmailMessage):
         try:
             return super().get_body(preferencelist)
         except Exception:
-            from .content import find_body
-
-            found = (find_body(self, subtype) for subtype in preferencelist)
-            return next((part for part in found if part is not None), None)
+            kinds = [f"text/{subtype}" for subtype in preferencelist]
+            texts = [part for part in self.walk() if part.get_content_type() in kinds]
+            return min(texts, key=lambda part: kinds.index(part.get_content_type()), default=None)
 
     def iter_attachments(self) -> Iterator[Any]:
         """As `EmailMessage.iter_attachments`, but it takes parameters that are broken."""
         try:
             return iter(list(super().iter_attachments()))
         except Exception:
-            from .content import non_bodies
-
-            return non_bodies(self)
+            return (part for part in self.walk() if part.is_attachment())
 
     @property
     def sender(self) -> str:
@@ -226,7 +189,14 @@ class Message(EmailMessage):
     @property
     def subject(self) -> str:
         """The decoded Subject (RFC 2047), `""` where absent."""
-        return str(self.get("Subject", ""))
+        if "_headers" in self.__dict__:
+            return str(self.get("Subject", ""))
+        from ..mime.words import read_words, readable
+
+        field = self._tree.header.find("subject")
+        if field is None:
+            return ""
+        return read_words(field.value).text if field.is_read else readable(field.value)
 
     @property
     def text(self) -> str | None:
@@ -234,31 +204,29 @@ class Message(EmailMessage):
 
         Line ends are ``\\n``; what cannot be decoded becomes U+FFFD, and `defects` says so.
         """
-        from .content import body_text, plain_body
+        from ..mime.bodies import joined
 
-        return body_text(plain_body(self))
+        return joined(part.decode_text().text for part in self._bodies.text)
 
     @property
     def html(self) -> str | None:
-        """The decoded HTML body, its source, `None` where absent; line ends as in `text`."""
-        from .content import body_text, find_body
+        """The decoded HTML body, its source, `None` where absent; several parts as in `text`."""
+        from ..mime.bodies import joined
 
-        return body_text(find_body(self, "html"))
+        return joined(part.decode_text().text for part in self._bodies.html)
 
     @property
     def attachments(self) -> list[Attachment]:
         """All parts that are no body, in their order: attached, inline, and attached messages."""
-        from . import content
-
         return [
             Attachment(
-                filename=content.filename(part),
-                content_type="/".join(content.content_type(part)[:2]),
-                content=content.part_octets(part, self.raw),
-                content_id=content.content_id(part),
-                inline=content.is_inline(part),
+                filename=part.file_name,
+                content_type=part.type,
+                content=part.decode().octets,
+                content_id=part.content_id,
+                inline=part.is_inline,
             )
-            for part in content.non_bodies(self)
+            for part in self._bodies.attachments
         ]
 
     @property
@@ -269,8 +237,6 @@ class Message(EmailMessage):
         4.2). The punctuation of a sentence around a URL is no part of it; `*`, `_` and `~` at
         its end are, unless they close what the same in front of it has opened.
         """
-        from .search import links_of
-
         return [link.url for link in links_of(self)]
 
     def link(self, contains: str | None = None, text: str | None = None) -> str:
@@ -280,11 +246,10 @@ class Message(EmailMessage):
         lists the candidates. `TypeError` for what is no `str`.
         """
         __tracebackhide__ = True
-        from .search import links_of, only_link
+        from .search import only_link
 
-        links = links_of(self)
         try:
-            return only_link(links, contains, text, message=repr(self))
+            return only_link(links_of(self), contains, text, message=repr(self))
         except AssertionError as error:
             raise AssertionError(self._hide(str(error))) from None
 
@@ -313,16 +278,13 @@ class Message(EmailMessage):
 
         That is what makes a blind copy (RFC 5322 section 3.6.3).
         """
-        from .fields import address_key, parse_addresses
+        from ..mime.addresses import DESTINATIONS, address_key
 
-        named: set[str] = set()
-        size = 0
-        for name, value in self.raw_items():
-            if name.lower() in ("to", "cc", "resent-to", "resent-cc"):
-                size += len(value)
-                if size > _MAX_ADDRESS_HEADERS:
-                    break
-                named.update(address_key(one.address) for one in parse_addresses(str(value)))
+        named = {
+            address_key(mailbox.address)
+            for _, listed in self._tree.header.address_lists(DESTINATIONS)
+            for mailbox in (listed.mailboxes if listed else ())
+        }
         return Addresses(one for one in self.recipients if address_key(one) not in named)
 
     def snapshot(self, redact: str | re.Pattern[str] | Iterable[str | re.Pattern[str]] = ()) -> str:
@@ -334,13 +296,19 @@ class Message(EmailMessage):
         """
         from .snapshot import snapshot
 
-        return snapshot(self, self.raw, redact)
+        return snapshot(self._tree, redact)
 
     def problems(self) -> list[Problem]:
         """What a mail admin would object to in this message; at most 20 problems of one code."""
-        from .problems import find_problems
+        from ..lint.find import find_problems
 
-        return find_problems(self)
+        parameters = self.envelope.mail_parameters
+        return find_problems(
+            self._tree,
+            self.envelope.rcpt_to,
+            utf8="SMTPUTF8" in parameters,
+            binary=(parameters.get("BODY") or "").upper() == "BINARYMIME",
+        )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write `raw` to `path`, for an existing directory to `ID.eml` in it; give the file's path.
@@ -367,14 +335,18 @@ _PARSED = frozenset(
         "_payload",
         "_charset",
         "_default_type",
-        "_structure_defects",
+        "_as_built",
     }
 )
 
 
-def _add(defects: list[Any], more: list[Any]) -> None:
-    known = {(type(one), str(one)) for one in defects}
-    defects += [one for one in more if (type(one), str(one)) not in known]
+def links_of(message: Message) -> list[Anchor]:
+    """The links of the bodies, each URL once, with the texts that lead there."""
+    from ..mime.bodies import joined
+    from .search import find_links
+
+    text = joined(part.unwrapped_text() for part in message._bodies.text)
+    return find_links(message.html, text)
 
 
 def _printable(text: str, length: int) -> str:

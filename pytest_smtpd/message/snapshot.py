@@ -9,22 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from email.message import EmailMessage
 
-from .content import (
-    body_text,
-    content_id,
-    content_type,
-    part_octets,
-    subparts,
-)
-from .fields import (
-    MAX_HEADER,
-    Parameterized,
-    Unread,
-    header_text,
-    parse_parameters,
-)
+from ..mime.header import Field
+from ..mime.parameters import Parameters
+from ..mime.tree import Part
+from ..mime.words import header_text
 
 _PLACEHOLDERS = {
     "date": "<date>",
@@ -45,74 +34,69 @@ _MAX_ID = 200
 Pattern = str | re.Pattern[str]
 
 
-def snapshot(root: EmailMessage, raw: bytes, redact: Pattern | Iterable[Pattern] = ()) -> str:
+def snapshot(root: Part, redact: Pattern | Iterable[Pattern] = ()) -> str:
     """The text of `Message.snapshot`."""
     patterns = [redact] if isinstance(redact, str | re.Pattern) else list(redact)
-    text = "\n".join(_part(root, raw, "")).rstrip("\n") + "\n"
+    text = "\n".join(_part(root, "")).rstrip("\n") + "\n"
     text = _hide_ids(text, root)
     for pattern in patterns:
         text = re.sub(pattern, "<redacted>", text)
     return text
 
 
-def _hide_ids(text: str, root: EmailMessage) -> str:
+def _hide_ids(text: str, root: Part) -> str:
     """Replace the generated ids where they are referred to: `cid:` in HTML, and the Message-ID."""
     ids: dict[str, str] = {}
     for part in root.walk():
-        cid = content_id(part)
+        cid = part.content_id
         if cid and len(cid) < _MAX_ID and len(ids) < _MAX_IDS:
             ids.setdefault(cid, f"<content-id-{len(ids) + 1}>")
     if ids:
         # One id may be the beginning of another, or of a word that is none
         any_id = "|".join(map(re.escape, sorted(ids, key=len, reverse=True)))
         text = re.sub(rf"cid:({any_id})(?!\w)", lambda match: f"cid:{ids[match[1]]}", text)
-    for name, value in root.raw_items():
-        if name.lower() == "message-id" and len(value) < _MAX_ID:
-            identifier = header_text(value)
-            if identifier.startswith("<") and len(identifier) > 2:
-                text = text.replace(identifier, "<message-id>")
-            break
+    identifier = header_text(root.header.value("message-id"))
+    if identifier.startswith("<") and 2 < len(identifier) < _MAX_ID:
+        text = text.replace(identifier, "<message-id>")
     return text
 
 
-def _part(part: EmailMessage, raw: bytes, place: str) -> Iterator[str]:
-    for name, value in part.raw_items():
-        line = _header(name.lower(), value)
+def _part(part: Part, place: str) -> Iterator[str]:
+    for field in part.header.fields:
+        line = _header(field)
         if line is not None:
-            yield f"{name}: {line}"
+            yield f"{field.name}: {line}"
     yield ""
-    maintype, subtype, _ = content_type(part)
-    children = subparts(part)
-    if children:
-        for number, child in enumerate(children, 1):
+    if part.parts:
+        for number, child in enumerate(part.parts, 1):
             inner = f"{place}.{number}" if place else str(number)
             yield f"--- part {inner} ---"
-            yield from _part(child, raw, inner)
-    elif maintype in ("text", "multipart"):
-        yield (body_text(part) or "").rstrip("\n")
+            yield from _part(child, inner)
+    elif part.is_multipart or part.type.startswith("text/"):
+        yield part.decode_text().text.rstrip("\n")
         yield ""
     else:
-        octets = part_octets(part, raw)
+        octets = part.decode().octets
         digest = hashlib.sha256(octets).hexdigest()
-        yield f"<{maintype}/{subtype}, {len(octets)} octets, sha256 {digest}>"
+        yield f"<{part.type}, {len(octets)} octets, sha256 {digest}>"
         yield ""
 
 
-def _header(name: str, value: str) -> str | None:
-    if name in _LEFT_OUT:
+def _header(field: Field) -> str | None:
+    if field.key in _LEFT_OUT:
         return None
-    if name in _PLACEHOLDERS:
-        return _PLACEHOLDERS[name]
-    if isinstance(value, Unread) or len(value) > MAX_HEADER:
-        return f"{header_text(value[:1_000])}... <{len(value)} characters>"
-    if name in _PARAMETERIZED:
-        return _parameterized(parse_parameters(value))
-    return header_text(value)
+    if field.key in _PLACEHOLDERS:
+        return _PLACEHOLDERS[field.key]
+    if not field.is_read:
+        return f"{header_text(field.value[:1_000])}... <{len(field.source)} characters>"
+    if field.key in _PARAMETERIZED:
+        return _parameterized(field.parameters)
+    return header_text(field.value)
 
 
-def _parameterized(value: Parameterized) -> str:
+def _parameterized(value: Parameters) -> str:
     pieces = [value.head]
-    for name, text in value.parameters.items():
+    for name, text in value.values.items():
         if name == "boundary":
             text = "<boundary>"
         elif name == "charset":

@@ -1,19 +1,10 @@
-"""What a mail admin would object to in a message: one row a code, and the search for them.
-
-The rows are plain data and cheap to import; the checks, and what they need, load when one runs.
-"""
+"""The catalogue of problems: one row a code. Plain data; imports nothing of the package."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .message import Message
-
-Finding = tuple[str, str]  # a code, and its particulars
+Finding = tuple[str, str]  # a code, and what or where it is
 
 MAX_OF_A_CODE = 20  # in one message: the twenty-first long line teaches nothing new
 
@@ -176,27 +167,3 @@ PROBLEMS: dict[str, Problem] = {
         ),
     )
 }
-
-
-def find_problems(message: Message) -> list[Problem]:
-    """What is wrong with the message, by what stands in `raw`; an empty list where nothing is.
-
-    Never raises, and looks things up nowhere. Of one code at most 20 are given.
-    """
-    return list(_problems(message))
-
-
-def _problems(message: Message) -> Iterator[Problem]:
-    from .header_checks import check
-
-    counts: Counter[str] = Counter()
-    seen = set()
-    for finding in check(message.raw, message.envelope):
-        code, particulars = finding
-        if finding in seen or counts[code] == MAX_OF_A_CODE:
-            continue
-        seen.add(finding)
-        counts[code] += 1
-        row = PROBLEMS[code]
-        text = f"{row.text}: {particulars}" if particulars else row.text
-        yield Problem(code, text, row.rfc)

@@ -9,32 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from unicodedata import category
 
+from ..mime.html import Anchor, read_page
+from ..mime.limits import LINKS, TEXT, TEXT_URLS
 from ..text import escaped
-from .content import plain_body, unwrapped_text
-from .markup import Anchor, Page, read_page
 
-if TYPE_CHECKING:
-    from .message import Message
-
-# Characters of a body that are looked through: far beyond any real one without its attachments.
-_MAX_TEXT = 2_097_152
-_MAX_LINKS = 10_000
-_MAX_URLS = 50_000  # of one text, again and again the same ones too
 _SHOWN = 20
 _SHOWN_LENGTH = 200
 _SHOWN_BODY = 2_000
 
-# A URL ends at a quotation mark, and at the punctuation of scripts that have no blanks behind it;
 # `](` is where Markdown goes on from a link's text to its URL.
 _URL = re.compile(
     r"""(?<![a-zA-Z0-9])[hH][tT][tT][pP][sS]?://
-        (?: (?!\]\() [^\s<>"`\x00-\x20\x7f\u200b\u2014\u201c-\u201f\xab\xbb\u2026\ufeff
-                     \u3001-\u3003\u3008-\u301b\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f] )++""",
+        (?: (?!\]\() [^\s<>"`\x00-\x20\x7f\u200b\ufeff] )++""",
     re.VERBOSE,
 )
-_NEVER_LAST = frozenset(".,;:!?'|\\\u2018\u2019")
+_NEVER_LAST = frozenset(".,;:!?'|\\")
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 # These may well end a URL (one token in 64 of the base64 alphabet for URLs ends in `_`): they are
 # emphasis only where the same stands in front, among what opens a quotation.
@@ -48,12 +39,19 @@ _CLOSES = re.compile(r"(?<=[^\s*_~])[*_~]{1,3}(?!\w)")
 _MAX_LINE = 100
 
 
-def visible(page: str | None) -> Page:
-    return read_page((page or "")[: 4 * _MAX_TEXT])
+class _Ends(dict[int, int]):
+    """For `str.translate`: a character beyond ASCII that ends a URL becomes a zero width space.
+
+    That is the punctuation of every script, which may have no blank behind it, as linkify-it does.
+    """
+
+    def __missing__(self, code: int) -> int:
+        ends = code > 127 and (category(chr(code))[0] == "P" or chr(code) in "\uff1c\uff1e")
+        self[code] = found = 0x200B if ends else code
+        return found
 
 
-def links_of(message: Message) -> list[Anchor]:
-    return find_links(message.html, unwrapped_text(plain_body(message)))
+_ENDS = _Ends()
 
 
 def find_links(html: str | None, text: str | None) -> list[Anchor]:
@@ -62,7 +60,7 @@ def find_links(html: str | None, text: str | None) -> list[Anchor]:
     for url, label in _all_links(html, text):
         known = found.get(url)
         if known is None:
-            if len(found) >= _MAX_LINKS:
+            if len(found) >= LINKS:
                 break
             found[url] = label
         elif label and len(known) < 5 * _SHOWN_LENGTH and label not in known:
@@ -71,7 +69,7 @@ def find_links(html: str | None, text: str | None) -> list[Anchor]:
 
 
 def _all_links(html: str | None, text: str | None) -> Iterator[Anchor]:
-    for item in visible(html).items:
+    for item in read_page(html or "").items:
         if isinstance(item, Anchor):
             if not item.url.startswith("#") and not item.url.lower().startswith("javascript:"):
                 yield item
@@ -81,7 +79,8 @@ def _all_links(html: str | None, text: str | None) -> Iterator[Anchor]:
 
 
 def _urls(text: str) -> Iterator[str]:
-    for match in islice(_URL.finditer(text, 0, _MAX_TEXT), _MAX_URLS):
+    searched = text if text.isascii() else text[:TEXT].translate(_ENDS)
+    for match in islice(_URL.finditer(searched, 0, TEXT), TEXT_URLS):
         url = match[0]
         start, end = match.span()
         delimited = text[start - 1 : start] == "<" and text[end : end + 1] == ">"
@@ -161,7 +160,7 @@ def only_code(
     body = text or ""
     found = _codes(regex, body)
     if not found and html is not None:
-        page = visible(html).text
+        page = read_page(html).text
         found = _codes(regex, page)
         body = body if body.strip() and not found else page
     if len(found) == 1:
@@ -176,7 +175,7 @@ def only_code(
 
 def _codes(regex: re.Pattern[str], body: str) -> list[str]:
     found: dict[str, None] = {}
-    for match in regex.finditer(body, 0, _MAX_TEXT):
+    for match in regex.finditer(body, 0, TEXT):
         # With a choice, "a(\d+)|b(\d+)", it is the group that took part in the match
         code = next((group for group in match.groups() if group is not None), match[0])
         if code:

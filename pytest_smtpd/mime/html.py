@@ -12,10 +12,7 @@ from collections.abc import Callable, Iterator
 from html.entities import html5
 from typing import NamedTuple
 
-# Tags, attributes of anchors and pieces of text looked at; some 100 times a real newsletter's.
-_MAX_STEPS = 300_000
-_MAX_LINK_TEXT = 500
-_MAX_ENTITIES = 100_000
+from .limits import ENTITIES, LINK_TEXT, PAGE, STEPS
 
 TAG_NAME = re.compile(r"/?[a-zA-Z][^\s/>]*+")
 _VALUE = r"""(?:"[^"]*+"|'[^']*+'|[^\s>]*+)"""
@@ -25,6 +22,7 @@ _ATTRIBUTE = re.compile(
         (?: \s*+ = \s*+ (?: "([^"]*+)" | '([^']*+)' | ([^\s>]*+) ) )?""",
     re.VERBOSE,
 )
+_END_OF_COMMENT = re.compile("--!?>")  # WHATWG HTML 13.2.5.43
 _TABS_AND_BREAKS = re.compile(r"[\t\r\n]+")  # are no part of a URL: WHATWG URL 4.4
 _WHITE = re.compile(r"[ \t\r\n\f\xa0]+")
 _BLANKS = re.compile(r"[ \t]+")
@@ -53,8 +51,8 @@ def end_of_declaration(source: str, start: int) -> int | None:
     -1 where it goes on to the end of the source, None where `<` begins none of them.
     """
     if source.startswith("<!--", start):
-        end = source.find("-->", start + 2)
-        return end + 3 if end >= 0 else -1
+        comment = _END_OF_COMMENT.search(source, start + 2)
+        return comment.end() if comment else -1
     if source[start + 1 : start + 2] in ("!", "?", "/"):
         end = source.find(">", start + 2)
         return end + 1 if end >= 0 else -1
@@ -91,7 +89,7 @@ def unescape(text: str) -> str:
     """`html.unescape`, but bounded, and it takes references that are no character."""
     if "&" not in text:
         return text
-    if text.count("&") > _MAX_ENTITIES:
+    if text.count("&") > ENTITIES:
         return text
     return html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
 
@@ -101,7 +99,7 @@ def unescape_attribute(value: str) -> str:
 
     A name without its semicolon is none in front of a letter, a digit or `=` (WHATWG 13.2.5.73).
     """
-    if "&" not in value or value.count("&") > _MAX_ENTITIES:
+    if "&" not in value or value.count("&") > ENTITIES:
         return value
     return _REFERENCE.sub(
         lambda found: unescape(found[0]) if found[1][0] == "#" or found[1] in html5 else found[0],
@@ -110,8 +108,8 @@ def unescape_attribute(value: str) -> str:
 
 
 def read_page(source: str) -> Page:
-    """Read an HTML document."""
-    return _Reader(source).read()
+    """What is visible of an HTML document, and its links."""
+    return _Reader(source[:PAGE]).read()
 
 
 class _Reader:
@@ -127,7 +125,7 @@ class _Reader:
     def read(self) -> Page:
         source = self._source
         position = 0
-        while self._steps < _MAX_STEPS:
+        while self._steps < STEPS:
             self._steps += 1
             tag = source.find("<", position)
             self._text(source[position : tag if tag >= 0 else len(source)])
@@ -180,7 +178,7 @@ class _Reader:
             if attribute[1].lower() == wanted:
                 value = attribute[2] or attribute[3] or attribute[4] or ""
                 return self._bounded(unescape_attribute, value).strip()
-            if self._steps > _MAX_STEPS:
+            if self._steps > STEPS:
                 break
         return None
 
@@ -190,7 +188,7 @@ class _Reader:
 
     def _bounded(self, unescaping: Callable[[str], str], text: str) -> str:
         self._entities += text.count("&")
-        return unescaping(text) if self._entities <= _MAX_ENTITIES else text
+        return unescaping(text) if self._entities <= ENTITIES else text
 
     def _append(self, text: str) -> None:
         self._all.append(text)
@@ -200,7 +198,7 @@ class _Reader:
         text = "".join(self._stretch)
         self._stretch.clear()
         if self._url:
-            self._items.append(Anchor(self._url, _WHITE.sub(" ", text[:_MAX_LINK_TEXT]).strip()))
+            self._items.append(Anchor(self._url, _WHITE.sub(" ", text[:LINK_TEXT]).strip()))
         elif text and not text.isspace():
             self._items.append(text)
         self._url = None

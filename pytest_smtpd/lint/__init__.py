@@ -1,0 +1,1 @@
+"""Problems: the catalogue, and the checks that find them in a tree and its envelope."""

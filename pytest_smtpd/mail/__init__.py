@@ -1,1 +1,0 @@
-"""What was received: messages, the mailbox that holds them, and the checks on them."""

@@ -1,0 +1,1 @@
+"""MIME: octets to structure, read once. Knows neither `Message` nor the email package."""
