@@ -203,7 +203,11 @@ class Session(Standing):
     def _begin_exchange(self, event: Auth, outcome: Reply | None) -> None:
         from .auth.exchange import AuthExchange  # loads hashlib and hmac
 
-        self._exchange = AuthExchange(event.mechanism, event.initial, self.profile)
+        profile = self.profile
+        assert profile.users is not None
+        self._exchange = AuthExchange(
+            event.mechanism, event.initial, profile.users, profile.hostname
+        )
         self._take_turn(self._exchange.start(outcome))
 
     def _answer_challenge(self, exchange: AuthExchange, line: bytes) -> None:

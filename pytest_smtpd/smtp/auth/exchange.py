@@ -10,9 +10,8 @@ import binascii
 from dataclasses import dataclass
 
 from .. import replies
-from ..profile import Profile
 from ..replies import Reply, fill
-from .base import Challenge, Failure, Success
+from .base import Challenge, Failure, Success, Users
 from .mechanisms import MECHANISMS
 
 
@@ -49,11 +48,10 @@ class Turn:
 class AuthExchange:
     """One AUTH command from its first line to its last."""
 
-    def __init__(self, mechanism: str, initial: bytes | None, profile: Profile) -> None:
-        assert profile.users is not None
+    def __init__(self, mechanism: str, initial: bytes | None, users: Users, hostname: str) -> None:
         kind = MECHANISMS[mechanism]
         self.cleartext = kind.cleartext
-        self._mechanism = kind(profile.users, hostname=profile.hostname)
+        self._mechanism = kind(users, hostname=hostname)
         self._initial = initial
         self._outcome: Reply | None = None
 
