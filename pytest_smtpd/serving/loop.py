@@ -155,7 +155,10 @@ class Loop:
         while timers and timers[0][0] <= now:
             timer = heapq.heappop(timers)[2]
             self._call(timer.callback, *timer.args)
-        for _ in range(len(self._soon)):
+        self._make_calls()
+
+    def _make_calls(self) -> None:
+        for _ in range(len(self._soon)):  # not those that these ask for
             callback, args = self._soon.popleft()
             self._call(callback, *args)
 
@@ -171,9 +174,7 @@ class Loop:
         """Makes the calls that are due soon, and frees what the system gave."""
         with self._closing:
             self._closed = True
-        while self._soon:
-            callback, args = self._soon.popleft()
-            self._call(callback, *args)
+        self._make_calls()
         self._timers.clear()
         self._watches.clear()
         self._selector.close()
