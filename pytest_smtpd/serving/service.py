@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..clock import monotonic
-from ..originals import accept, start_thread
+from ..originals import DaemonThread, accept
 from ..policy.callbacks import Callbacks
 from .connection import Connection
 from .listen import BACKLOG
@@ -46,7 +46,7 @@ class Service:
         self._loop = Loop(state.errors.append)
         self._shared = Shared(self._loop, state, context)
         self._newcomers = Newcomers(self._shared)
-        self._thread = threading.Thread(target=self._run, name="smtpd", daemon=True)
+        self._thread = DaemonThread(self._run, "smtpd")
 
     @property
     def callbacks(self) -> Callbacks:
@@ -61,7 +61,7 @@ class Service:
             for listener in self._listeners:
                 self._listen_to(listener)
             self._loop.turn(0.0)  # here, so that what fails is raised here
-            start_thread(self._thread)
+            self._thread.start()
         except BaseException:
             self._close_listeners()
             self._loop.close()
@@ -77,8 +77,7 @@ class Service:
 
     def join(self, deadline: float) -> None:
         """Waits for its threads, those of callbacks too, until `deadline` on the real clock."""
-        if self._thread is not threading.current_thread():
-            self._thread.join(max(0.0, deadline - monotonic()))
+        self._thread.join(deadline - monotonic())
         self.callbacks.close(deadline)
 
     def settle(self, timeout: float) -> None:
