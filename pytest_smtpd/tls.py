@@ -6,12 +6,13 @@ Rule: a run without TLS imports neither ssl nor trustme, and a certificate is ma
 from __future__ import annotations
 
 import atexit
+import contextlib
 import datetime
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -170,8 +171,23 @@ _materials: dict[tuple[str, frozenset[str]], TLSMaterial] = {}
 _authorities: dict[str, trustme.CA] = {}
 _directory: Path | None = None
 _directory_owner = 0
+
 # Taken at import: a test may set `tempfile.tempdir` to a directory that goes with the test
-_temporary = tempfile.gettempdir()
+_temporary: str | None = None
+with contextlib.suppress(OSError):  # reported where it is needed
+    _temporary = tempfile.gettempdir()
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Raises an `OSError` of its block with the option and the path in the text."""
+    __tracebackhide__ = True
+    try:
+        yield
+    except OSError as error:
+        path = error.filename or _directory or _temporary or "any temporary directory"
+        problem = f"cannot write a certificate in {path}: {error.strerror}"
+        raise OSError(error.errno, f"smtpd option 'tls': {problem}") from None
 
 
 def _made(kind: str, names: frozenset[str]) -> TLSMaterial:
@@ -199,9 +215,10 @@ def _make(kind: str, names: frozenset[str]) -> TLSMaterial:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # load_cert_chain reads only files. This file holds a key, so it is removed at once
-    descriptor, path = tempfile.mkstemp(suffix=".pem", dir=_own_directory())
+    with _writing():
+        descriptor, path = tempfile.mkstemp(suffix=".pem", dir=_own_directory())
     try:
-        with open_file(descriptor, "wb") as file:
+        with _writing(), open_file(descriptor, "wb") as file:
             file.write(leaf.private_key_and_cert_chain_pem.bytes())
         context.load_cert_chain(path)
     finally:
@@ -236,7 +253,7 @@ def _is_identity(name: str) -> bool:
 
 
 def _made_ca_file() -> Path:
-    with _lock:
+    with _lock, _writing():
         path = _own_directory() / "ca.pem"
         # each time: a test may have emptied the temporary directory
         if not path.exists():
@@ -249,12 +266,8 @@ def _own_directory() -> Path:
     __tracebackhide__ = True
     global _directory, _directory_owner
     if _directory is None or not _directory.exists():
-        parent = _temporary if os.path.isdir(_temporary) else tempfile.gettempdir()
-        try:
-            _directory = Path(tempfile.mkdtemp(prefix="pytest-smtpd-", dir=parent))
-        except OSError as error:
-            problem = f"cannot write a certificate in {parent}: {error.strerror}"
-            raise OSError(error.errno, f"smtpd option 'tls': {problem}") from None
+        parent = _temporary if _temporary and os.path.isdir(_temporary) else None
+        _directory = Path(tempfile.mkdtemp(prefix="pytest-smtpd-", dir=parent))
         _directory_owner = getpid()
         # A client that runs as another user, for example in a container, has to read the CA
         _directory.chmod(0o755)

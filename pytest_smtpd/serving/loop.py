@@ -5,6 +5,7 @@ The thread of a server takes one turn after the other, so its life reads from to
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import selectors
@@ -125,13 +126,12 @@ class Loop:
 
     def wake(self) -> None:
         """From any thread: ends the wait of the present turn."""
-        try:
+        with contextlib.suppress(OSError):  # full: the loop wakes up anyway; or closed
             self._waker.send(b"\0")
-        except OSError:  # full: the loop wakes up anyway; or closed
-            pass
 
     def _forget_wakes(self) -> None:
-        self._wakes.recv(4096)
+        with contextlib.suppress(BlockingIOError):
+            self._wakes.recv(4096)
 
     # ---- turns
 
