@@ -37,3 +37,33 @@ make_socket = socket.socket
 accept = _bound_now(socket.socket.accept)
 make_socketpair = _bound_now(socket.socketpair)
 start_thread = threading.Thread.start
+
+
+class DaemonThread:
+    """A daemon thread that starts and ends also where `threading` is patched."""
+
+    def __init__(self, work: Callable[[], object], name: str) -> None:
+        self._work = work
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Starts it. Raises `RuntimeError` if the system has no thread left."""
+        start_thread(self._thread)
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._ended.set()
+
+    @property
+    def is_present(self) -> bool:
+        """Whether the caller runs in this thread."""
+        return threading.current_thread() is self._thread
+
+    def join(self, seconds: float) -> None:
+        """Waits until the thread has ended, at most so many seconds; not for the present thread."""
+        # eventlet raises an exception of its own if a join with a time-out takes too long
+        if not self.is_present and self._ended.wait(max(0.0, seconds)):
+            self._thread.join()

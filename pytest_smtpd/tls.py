@@ -1,23 +1,24 @@
-"""Certificates and TLS contexts: those made for the tests and those the user brings.
+"""Certificates and TLS contexts: made for the tests, or brought by the user.
 
-The rule: a run that uses no TLS pays nothing, so ssl and trustme are imported where they are used,
-and what was made once serves the whole run.
+Rule: a run without TLS imports neither ssl nor trustme, and a certificate is made once in a run.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import datetime
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from .options.table import CERTIFICATES
+from .originals import getpid, open_file
 
 if TYPE_CHECKING:
     import ssl
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _FilePath: TypeAlias = "str | os.PathLike[str]"
 
-# Fixed dates, so that frozen time changes no certificate. They lie within the CA's validity.
+# Fixed dates, so that frozen time changes no certificate. They lie within the CA's validity
 _DATES = {
     "expired": (datetime.datetime(2000, 1, 2), datetime.datetime(2001, 1, 1)),
     "not-yet-valid": (datetime.datetime(2999, 1, 1), datetime.datetime(2999, 12, 31)),
@@ -34,19 +35,19 @@ _DATES = {
 _NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _WRONG_NAMES = frozenset({"wrong.invalid"})
 
-# OpenSSL's reasons: another key, and a key of another type (the last is what OpenSSL 3 says then).
+# OpenSSL's reasons for a wrong key: another key, another type, and another type in OpenSSL 3
 _MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 
 
 class TLSUnavailable(RuntimeError):
-    """A certificate has to be made, and trustme (the extra ``tls``) is not installed."""
+    """A certificate has to be made, and trustme, from the extra ``tls``, is not installed."""
 
     def __init__(self) -> None:
         super().__init__("tls needs trustme: pip install 'pytest-smtpd-server[tls]'")
 
 
 class TLSOptions(Protocol):
-    """The part of the options that decides about certificates."""
+    """The options that decide about certificates."""
 
     @property
     def certificate(self) -> str | tuple[_FilePath, _FilePath]: ...
@@ -59,9 +60,9 @@ class TLSOptions(Protocol):
 
 
 class TLSMaterial:
-    """What a server shows to clients and what they may trust. `material` makes it.
+    """What a server shows to clients and what clients may trust. `material` makes it.
 
-    `server_context` is shared by all servers of the run that have the same certificate.
+    All servers of the run with the same certificate share a `server_context`.
     """
 
     __slots__ = ("_find_ca_file", "server_context")
@@ -74,13 +75,13 @@ class TLSMaterial:
 
     @property
     def ca_file(self) -> Path | None:
-        """A PEM file that clients may trust; None for an own context that came without a pair."""
+        """A PEM file that clients may trust; None for an `ssl_context` without a `certificate`."""
         return self._find_ca_file()
 
     def client_context(self) -> ssl.SSLContext:
-        """A new client context that checks host names and trusts `ca_file`, nothing else.
+        """A new client context that checks host names and trusts only `ca_file`.
 
-        Without a `ca_file` it is the default context: it trusts what this machine trusts.
+        Without a `ca_file` it is the default context, which trusts what this machine trusts.
         """
         import ssl
 
@@ -88,17 +89,18 @@ class TLSMaterial:
         if ca_file is None:
             return ssl.create_default_context()
         context = ssl.create_default_context(cafile=ca_file)
-        # An own certificate may be a leaf whose CA is not in the file: to trust the file is then
-        # to trust the leaf. Python 3.13 has this by default.
+        # The user's file may hold a leaf without its CA: then clients trust the leaf itself.
+        # Python 3.13 sets this flag by default
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
 
 
 def material(options: TLSOptions) -> TLSMaterial:
-    """The TLS material that `options` ask for.
+    """The TLS material for these options.
 
-    Raises TLSUnavailable if a certificate has to be made without trustme, and ValueError, naming
-    the file, for an own pair that cannot be used.
+    Raises `TLSUnavailable` if a certificate has to be made without trustme, `ValueError`, naming
+    the file, for a pair of files that cannot be used, and `OSError`, naming the directory, if the
+    made certificate cannot be written.
     """
     __tracebackhide__ = True
     certificate = options.certificate
@@ -113,7 +115,7 @@ def material(options: TLSOptions) -> TLSMaterial:
         )
     if certificate == "wrong-host":
         return _made(certificate, _WRONG_NAMES)
-    # What stands for an address in a URL or on one interface is no part of it as a name.
+    # The brackets of a URL and the zone of an interface are no part of a name
     own = (name.strip("[]").partition("%")[0].rstrip(".").lower() for name in _given(options))
     return _made(certificate, _NAMES.union(own))
 
@@ -129,7 +131,7 @@ def _own_pair(certfile: _FilePath, keyfile: _FilePath) -> TLSMaterial:
     chain, key = _readable(certfile), _readable(keyfile)
 
     def passphrase() -> str:
-        # Without this OpenSSL would ask on the terminal and the run would hang.
+        # Without this callback OpenSSL asks on the terminal, and the run hangs
         raise ValueError(
             f"smtpd option 'certificate': the key in {keyfile} is encrypted: remove its passphrase"
         )
@@ -152,7 +154,7 @@ def _own_pair(certfile: _FilePath, keyfile: _FilePath) -> TLSMaterial:
 
 def _readable(name: _FilePath) -> Path:
     __tracebackhide__ = True
-    # Absolute, for the client may be a process in another directory.
+    # absolute: the client may be a process in another directory
     path = Path(name).absolute()
     try:
         with path.open("rb"):
@@ -163,12 +165,29 @@ def _readable(name: _FilePath) -> Path:
         ) from None
 
 
-# What was made in this run; the lock guards all of it.
+# What was made in this run. The lock guards all of it.
 _lock = threading.Lock()
 _materials: dict[tuple[str, frozenset[str]], TLSMaterial] = {}
 _authorities: dict[str, trustme.CA] = {}
 _directory: Path | None = None
 _directory_owner = 0
+
+# Taken at import: a test may set `tempfile.tempdir` to a directory that goes with the test
+_temporary: str | None = None
+with contextlib.suppress(OSError):  # reported where it is needed
+    _temporary = tempfile.gettempdir()
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Raises an `OSError` of its block with the option and the path in the text."""
+    __tracebackhide__ = True
+    try:
+        yield
+    except OSError as error:
+        path = error.filename or _directory or _temporary or "any temporary directory"
+        problem = f"cannot write a certificate in {path}: {error.strerror}"
+        raise OSError(error.errno, f"smtpd option 'tls': {problem}") from None
 
 
 def _made(kind: str, names: frozenset[str]) -> TLSMaterial:
@@ -195,10 +214,11 @@ def _make(kind: str, names: frozenset[str]) -> TLSMaterial:
         key_type=KeyType.ECDSA,
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # load_cert_chain reads only files. This one holds a key, so it goes at once.
-    descriptor, path = tempfile.mkstemp(suffix=".pem", dir=_own_directory())
+    # load_cert_chain reads only files. This file holds a key, so it is removed at once
+    with _writing():
+        descriptor, path = tempfile.mkstemp(suffix=".pem", dir=_own_directory())
     try:
-        with open(descriptor, "wb") as file:
+        with _writing(), open_file(descriptor, "wb") as file:
             file.write(leaf.private_key_and_cert_chain_pem.bytes())
         context.load_cert_chain(path)
     finally:
@@ -211,7 +231,7 @@ def _authority(role: str) -> trustme.CA:
     try:
         import trustme
     except ImportError as error:
-        # Not there, which the text says; or there and broken, which only the cause says
+        # A missing trustme is in the text; a broken one only in the cause
         raise TLSUnavailable from (None if error.name == "trustme" else error)
     if role not in _authorities:
         _authorities[role] = trustme.CA(key_type=trustme.KeyType.ECDSA)
@@ -219,7 +239,7 @@ def _authority(role: str) -> trustme.CA:
 
 
 def _is_identity(name: str) -> bool:
-    """Whether a certificate can name it: a path, a pattern or ``my_host`` it cannot."""
+    """Whether a certificate can name it; it cannot name a path, a pattern or ``my_host``."""
     import idna
 
     try:
@@ -233,9 +253,9 @@ def _is_identity(name: str) -> bool:
 
 
 def _made_ca_file() -> Path:
-    with _lock:
+    with _lock, _writing():
         path = _own_directory() / "ca.pem"
-        # Not only the first time: a test may have emptied the temporary directory.
+        # each time: a test may have emptied the temporary directory
         if not path.exists():
             path.write_bytes(_authority("trusted").cert_pem.bytes())
             path.chmod(0o644)
@@ -243,19 +263,21 @@ def _made_ca_file() -> Path:
 
 
 def _own_directory() -> Path:
+    __tracebackhide__ = True
     global _directory, _directory_owner
     if _directory is None or not _directory.exists():
-        _directory = Path(tempfile.mkdtemp(prefix="pytest-smtpd-"))
-        _directory_owner = os.getpid()
-        # A client that runs as another user, in a container for one, has to read the CA.
+        parent = _temporary if _temporary and os.path.isdir(_temporary) else None
+        _directory = Path(tempfile.mkdtemp(prefix="pytest-smtpd-", dir=parent))
+        _directory_owner = getpid()
+        # A client that runs as another user, for example in a container, has to read the CA
         _directory.chmod(0o755)
     return _directory
 
 
 @atexit.register
 def _remove_directory() -> None:
-    # A forked child shares the directory with its parent and leaves it alone.
-    if _directory is not None and _directory_owner == os.getpid():
+    # a forked child leaves the directory to its parent
+    if _directory is not None and _directory_owner == getpid():
         shutil.rmtree(_directory, ignore_errors=True)
 
 
@@ -265,5 +287,5 @@ def _renew_lock() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # Another thread of the parent may have held the lock; in the child nobody would release it.
+    # another thread of the parent may hold the lock, and in the child nobody would release it
     os.register_at_fork(after_in_child=_renew_lock)

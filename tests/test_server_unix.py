@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from client import LIMIT, Client, connects, threads
-from pytest_smtpd import Server
-from pytest_smtpd.serving import service
+from pytest_smtpd import Server, originals
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets here")
 
@@ -175,7 +174,7 @@ def test_nothing_is_left_where_no_thread_can_be_had(
 
     server = Server(unix_socket=path)
     with monkeypatch.context() as patched:
-        patched.setattr(service, "start_thread", fails)
+        patched.setattr(originals, "start_thread", fails)
         with pytest.raises(RuntimeError, match="new thread"):
             server.start()
     assert not path.exists()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -12,6 +14,7 @@ import textwrap
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -396,3 +399,17 @@ def test_own_context_with_a_missing_file(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with pytest.raises(ValueError, match="smtpd option 'certificate': cannot read"):
         material(Options(certificate=(tmp_path / "none.pem", "none"), ssl_context=context))
+
+
+def test_a_certificate_that_cannot_be_written_names_the_option_and_the_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*args: object, **kwargs: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/somewhere")
+
+    monkeypatch.setattr("tempfile.mkstemp", full)
+    expected = (
+        "smtpd option 'tls': cannot write a certificate in /tmp/somewhere: No space left on device"
+    )
+    with pytest.raises(OSError, match=re.escape(expected)):
+        material(Options(greeting_hostname="never-used-before.example"))

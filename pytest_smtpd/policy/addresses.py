@@ -1,4 +1,4 @@
-"""Whether an envelope address is well-formed, by email-validator; no DNS, ever."""
+"""Checks the form of envelope addresses with email-validator, and never asks DNS."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _LONG = 320  # octets: RFC 5321 section 4.5.3.1 allows 64 and 255, around an @
 
 
 def refusal(address: str, role: str, mode: Mode) -> Reply | None:
-    """The reply to an address that is not taken, None for one that is.
+    """The reply that refuses an address, None for an address that is accepted.
 
     `role` is the stage, ``"mail"`` or ``"rcpt"``. `mode` is the option ``addresses``: ``"syntax"``
     takes what RFC 5321 section 4.1.2 allows, ``"strict"`` what can be delivered globally, ``"any"``
     everything.
     """
-    if len(address) > _LONG:  # a cache must not keep what a client can make as long as it likes
+    if len(address) > _LONG:  # the cache keeps no address of unbounded length
         return _refusal.__wrapped__(address, role, mode)
     return _refusal(address, role, mode)
 
@@ -42,7 +42,7 @@ def _refusal(address: str, role: str, mode: Mode) -> Reply | None:
 
 
 def load() -> None:
-    """Imports email-validator, which takes a while: before there are clients who wait for it."""
+    """Imports email-validator now, as no client should wait for the import."""
     import email_validator  # noqa: F401
 
 
@@ -53,7 +53,7 @@ def _why_not(address: str, *, globally: bool) -> str | None:
         validate_email(
             address if globally else _in_ordinary_domain(address),
             check_deliverability=False,
-            allow_smtputf8=True,  # the engine has asked for the SMTPUTF8 parameter
+            allow_smtputf8=True,  # the engine has checked the SMTPUTF8 parameter
             allow_quoted_local=not globally,
             allow_empty_local=not globally and address.startswith('""@'),
             allow_domain_literal=not globally,
@@ -65,9 +65,9 @@ def _why_not(address: str, *, globally: bool) -> str | None:
 
 
 def _in_ordinary_domain(address: str) -> str:
-    """The address with ``example.com`` for a special-use domain, which is refused even in syntax.
+    """The address with ``example.com`` in place of a special-use domain.
 
-    Tests are full of localhost, .test and .local: in form they are domains like any other.
+    email-validator always refuses localhost, .test or .local, whose form is valid.
     """
     from email_validator import SPECIAL_USE_DOMAIN_NAMES
 

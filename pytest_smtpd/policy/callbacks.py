@@ -12,7 +12,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING
 
 from ..clock import monotonic
-from ..originals import start_thread
+from ..originals import DaemonThread
 
 if TYPE_CHECKING:
     from .coroutines import CoroutineThread
@@ -85,9 +85,9 @@ class Callbacks:
     @property
     def here(self) -> bool:
         """Whether the present thread is one of these."""
-        return threading.current_thread() in self._threads()
+        return any(thread.is_present for thread in self._threads())
 
-    def _threads(self) -> list[threading.Thread]:
+    def _threads(self) -> list[DaemonThread]:
         threads = [worker.thread for worker in self._workers]
         return threads if self._coroutines is None else [*threads, self._coroutines.thread]
 
@@ -111,8 +111,7 @@ class Callbacks:
         if coroutines is not None and first:
             coroutines.stop()
         for thread in self._threads():
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - monotonic()))
+            thread.join(deadline - monotonic())
 
 
 class _Worker:
@@ -121,8 +120,8 @@ class _Worker:
     def __init__(self, finished: Callable[[_Worker], None]) -> None:
         self.tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._finished = finished
-        self.thread = threading.Thread(target=self._work, name="smtpd-callback", daemon=True)
-        start_thread(self.thread)
+        self.thread = DaemonThread(self._work, "smtpd-callback")
+        self.thread.start()
 
     def _work(self) -> None:
         while (task := self.tasks.get()) is not None:

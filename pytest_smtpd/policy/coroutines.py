@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Awaitable, Callable, Coroutine
 
 from ..clock import monotonic
-from ..originals import start_thread
+from ..originals import DaemonThread
 
 Done = Callable[[BaseException | None], None]
 
@@ -33,8 +32,8 @@ class CoroutineThread:
         self._loop.set_debug(False)  # or it would log slow callbacks under -X dev
         self._loop.time = monotonic  # type: ignore[method-assign]  # frozen time stops no sleep
         self._tasks: set[asyncio.Task[None]] = set()
-        self.thread = threading.Thread(target=self._run, name="smtpd-callback-loop", daemon=True)
-        start_thread(self.thread)
+        self.thread = DaemonThread(self._run, "smtpd-callback-loop")
+        self.thread.start()
 
     def run(self, awaitable: Awaitable[object], done: Done) -> None:
         """From any thread: awaits, then calls `done` with the exception, if any."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from ..faults import Answer, Delay, Drop, Fault, Hold, Raw, Split, Stall
 from ..smtp.events import Event, MessageReceived
 from ..smtp.replies import Queued, Reply
-from .judge import subjects
 from .raised import interpret, is_cancellation
 from .verdicts import (
     Accept,
@@ -60,17 +59,17 @@ def decide(event: Event, wishes: Wishes, session: object, build: Build) -> Waits
     """
     if isinstance(event, MessageReceived):
         return (yield from _decide_message(event, wishes, session, build))
-    acted = yield from _ask_faults(event.stage, subjects(event), wishes, session)
+    acted = yield from _ask_faults(event.stage, event.subjects, wishes, session)
     if acted.instead is not None:
         return acted.instead
     answer = acted.answer
-    if answer is None:
-        refusal = yield from _ask_rules(event, wishes)
-        return Accept(None, None, acted.split) if refusal is None else Refuse(refusal, acted.split)
-    ended = _ends([answer])
-    if answer.positive:
-        return Accept(answer, None, acted.split, ended)
-    return Refuse(answer, acted.split, ended)
+    if answer is not None:
+        kind = Accept if answer.positive else Refuse
+        return kind(answer, split=acted.split, ended=_ends([answer]))
+    refusal = yield from _ask_rules(event, wishes)
+    if refusal is not None:
+        return Refuse(refusal, split=acted.split)
+    return Accept(split=acted.split)
 
 
 def store_and_reply(message: Message, answers: Sequence[Reply | None], *, lmtp: bool) -> Accept:
@@ -136,9 +135,11 @@ def _decide_message(
     if delivery is not None:
         refusal = yield from _ask(delivery, event, wishes)
         if refusal is not None:
-            refusals = [answer if n not in kept and answer else refusal
-                        for n, answer in enumerate(answers)]  # fmt: skip
-            return Refuse(refusals if lmtp else refusal, split, ended)
+            for n in kept:
+                answers[n] = refusal
+            return Refuse(
+                [answer or refusal for answer in answers] if lmtp else refusal, split, ended
+            )
     return store_and_reply(message, answers, lmtp=lmtp)._replace(split=split, ended=ended)
 
 
@@ -236,12 +237,15 @@ def _ask_rules(event: Event, wishes: Wishes) -> Waits[Reply | None]:
     if event.stage not in judge.stages_with_callbacks:
         return judge.refusal(event)
     found: list[Reply | None] = []
-    # a pattern may be a callable of the test's
-    refusal = yield from _ask(lambda: found.append(judge.refusal(event)), event, wishes)
-    if refusal is None and found == [None]:
-        callback = judge.callback(event)
-        return None if callback is None else (yield from _ask(callback, event, wishes))
-    return refusal or found[0]
+
+    def ask() -> object:
+        refusal = judge.refusal(event)  # here, as a pattern may be a callable of the test's
+        found.append(refusal)
+        callback = None if refusal is not None else judge.callback(event)
+        return None if callback is None else callback()
+
+    refusal = yield from _ask(ask, event, wishes)
+    return refusal if refusal is not None else found[0]
 
 
 def _ask(call: Callable[[], object], event: Event, wishes: Wishes) -> Waits[Reply | None]:
@@ -253,7 +257,7 @@ def _ask(call: Callable[[], object], event: Event, wishes: Wishes) -> Waits[Repl
 
 def _refused(event: Event, wishes: Wishes, judge: Judge, epoch: int, error: BaseException) -> Reply:
     """The reply to a command whose callback has raised, which the test will learn."""
-    subject, *_ = (*subjects(event), "")
+    subject, *_ = (*event.subjects, "")
     late = epoch != wishes.epoch
     raised = interpret(error, event.stage, subject, judge.callback_names[event.stage], late=late)
     if raised.warning is not None or raised.outcome is not None:

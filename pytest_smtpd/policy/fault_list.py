@@ -1,4 +1,4 @@
-"""A server's faults in their order, and the counters of each: which of them act on a command."""
+"""The list of a server's faults, with their counters: says which of them act on a command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..faults import Drop, Fault, Throttle
 
 
 class _Entry:
-    """A fault in a list, with the counters that belong to this place in it."""
+    """A place in the list: a fault and its counters."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
@@ -23,13 +23,13 @@ class _Entry:
         self._throttled: dict[object, bool] = {}
 
     def matching(self, subjects: Sequence[str]) -> Sequence[str] | None:
-        """The subjects that its pattern matches; None if there is no chance for it."""
+        """The subjects that the fault's `match` matches; None if it matches none."""
         if self._matches is None:
             return subjects
         return [subject for subject in subjects if self._matches(subject)] or None
 
     def hit(self, subjects: Sequence[str], session: object, dice: random.Random) -> bool:
-        """Whether the fault acts on this chance, on subjects that match; counts it."""
+        """Counts a chance, with the subjects that match; whether the fault acts on it."""
         fault = self.fault
         keys: Sequence[object] = (None,)
         if fault.per == "session":
@@ -49,7 +49,7 @@ class _Entry:
         return True
 
     def throttles(self, peer: str, session: object, dice: random.Random) -> bool:
-        """Whether the fault slows this session down: decided once a session."""
+        """Whether the fault slows this session down. That is decided once for a session."""
         if session not in self._throttled:
             subjects = self.matching((peer,))
             self._throttled[session] = subjects is not None and self.hit(subjects, session, dice)
@@ -75,23 +75,23 @@ class FaultList(MutableSequence[Fault]):
 
     @property
     def live(self) -> Sequence[object]:
-        """Empty as long as there is no fault; the same object for ever, quick to look at."""
+        """Empty if there is no fault. It is always the same object and quick to look at."""
         return self._entries
 
     def seed(self, seed: str) -> None:
-        """Starts the generator for faults with a probability anew."""
+        """Restarts the random generator for faults with a probability."""
         with self._lock:
             self._seed, self._made_dice = seed, None
 
     @property
     def _dice(self) -> random.Random:
-        # made when a fault asks: every test has a seed, which costs 35 us, and few have faults
+        # made when first needed: it costs 35 us, each test has a seed, and few tests have faults
         if self._made_dice is None:
             self._made_dice = random.Random(self._seed)
         return self._made_dice
 
     def replace(self, faults: Iterable[Fault]) -> None:
-        """Other faults, or the same ones with their counters at zero."""
+        """Takes other faults, or the same ones with their counters at zero."""
         __tracebackhide__ = True
         if isinstance(faults, Fault):
             name = type(faults).__name__
@@ -101,7 +101,7 @@ class FaultList(MutableSequence[Fault]):
             self._entries[:] = entries
 
     def hits(self, fault: Fault) -> int:
-        """How often this fault has acted, summed over its places in the list."""
+        """How often this fault has acted, in all its places in the list."""
         with self._lock:
             same = [entry for entry in self._entries if entry.fault is fault]
             equal = [entry for entry in self._entries if entry.fault == fault]
@@ -111,7 +111,7 @@ class FaultList(MutableSequence[Fault]):
         """The faults that act on this command: those that only alter, then one that decides."""
         acting: list[Fault] = []
         for entry in self._at(stage):
-            matching = entry.matching(subjects)  # without the lock: this may be the test's own code
+            matching = entry.matching(subjects)  # without the lock: may run the test's code
             if matching is None:
                 continue
             with self._lock:
@@ -122,7 +122,7 @@ class FaultList(MutableSequence[Fault]):
         return acting
 
     def asks_the_test(self, stage: str) -> bool:
-        """Whether `acting` has to ask a callable, and so may take its time."""
+        """Whether `acting` calls a callable of the test's, and so may take long."""
         return any(callable(entry.fault.match) for entry in self._at(stage))
 
     def _at(self, stage: str) -> list[_Entry]:
@@ -138,7 +138,7 @@ class FaultList(MutableSequence[Fault]):
     def inside_message(
         self, octets: int, before: int, recipients: Sequence[str], session: object
     ) -> Drop | None:
-        """The `Drop` that is due once a message has grown from `before` to `octets` octets."""
+        """The `Drop` that acts when a message grows from `before` to `octets` octets."""
         with self._lock:
             for entry in self._entries:
                 fault = entry.fault
@@ -150,7 +150,7 @@ class FaultList(MutableSequence[Fault]):
         return None
 
     def throttle(self, peer: str, session: object) -> float | None:
-        """How many octets a second may be read from this session; None is no limit."""
+        """The octets a second that may be read from this session; None is no limit."""
         with self._lock:
             rates = [
                 entry.fault.octets_per_second
@@ -199,14 +199,14 @@ class FaultList(MutableSequence[Fault]):
             del self._entries[index]
 
     def remove(self, value: Fault) -> None:
-        """Takes out this very fault, or else the first that is equal to it."""
+        """Removes this very fault, or otherwise the first equal one."""
         with self._lock:
             faults = [entry.fault for entry in self._entries]
             places = [n for n, fault in enumerate(faults) if fault is value]
             del self._entries[places[0] if places else faults.index(value)]
 
     def insert(self, index: int, value: Fault) -> None:
-        """Puts a fault in front of that index, its counters at zero."""
+        """Inserts a fault before that index, its counters at zero."""
         with self._lock:
             self._entries.insert(index, self._entry(value))
 

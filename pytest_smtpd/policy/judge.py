@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ..faults import STAGE_TABLE
 from ..rejection import Rule, compile_rules
-from ..smtp.events import Connected, Event, Hello, Mail, MessageReceived, Rcpt
+from ..smtp.events import Connected, Event, Mail, Rcpt
 from ..smtp.replies import Reply, fill
 from . import addresses
 
@@ -94,18 +94,6 @@ class Judge:
                 lines.pop()
             return lambda: deliver(message.sender, list(message.recipients), lines)
         return None
-
-
-def subjects(event: Event) -> Sequence[str]:
-    """The texts that a rule, a callback or `match=` of a fault is about; `()` at other stages."""
-    match event:
-        case (
-            Connected(subject) | Hello(name=subject) | Mail(address=subject) | Rcpt(address=subject)
-        ):
-            return (subject,)
-        case MessageReceived(transaction=transaction):
-            return transaction.rcpt_to
-    return ()
 
 
 def default_refusal(stage: str, subject: str = "", text: str | None = None) -> Reply:

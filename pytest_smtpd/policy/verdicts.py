@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-from ..smtp.replies import Queued, Reply
-
 if TYPE_CHECKING:
     from ..faults import Hold
     from ..message.message import Message
-
-Answer: TypeAlias = "Reply | Queued"
+    from ..smtp.replies import Reply
+    from ..smtp.session import Answer
 
 
 # ---- waits

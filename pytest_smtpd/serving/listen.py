@@ -1,4 +1,4 @@
-"""Listening sockets, bound in the caller's thread: whoever starts a server learns at once."""
+"""Listening sockets. They are bound in the thread that calls `start()`, which gets the errors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ATTEMPTS = 10  # free ports tried until one is free in both address families
 def listen(host: str, port: int) -> list[socket.socket]:
     """Sockets for all addresses of a host, on one port; ``""`` is all interfaces.
 
-    Raises `OSError` with the address in its text; then nothing is left open.
+    Raises `OSError` with the address in its text, and then leaves nothing open.
     """
     for attempt in range(ATTEMPTS):
         try:
             return _listen(host, port)
         except OSError as error:
-            # a port that is free in one family may be taken in the other
+            # a port that is free in IPv4 may be in use in IPv6
             if port or error.errno != errno.EADDRINUSE or attempt == ATTEMPTS - 1:
                 raise _with_address(error, host, port) from None
     raise AssertionError("unreachable")
@@ -37,7 +37,7 @@ def _listen(host: str, port: int) -> list[socket.socket]:
             try:
                 listener = _bind(family, address, port)
             except OSError as error:
-                # a machine without IPv6 still resolves names to IPv6 addresses
+                # a machine without IPv6 may still resolve a name to an IPv6 address
                 absent = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
                 if absent and family == socket.AF_INET6 and host not in (address, "::"):
                     continue
@@ -66,17 +66,17 @@ def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
     except UnicodeError:  # an empty label, or one of over 63 octets
         raise OSError(errno.EINVAL, "no host name") from None
     addresses = dict.fromkeys((family, str(address[0])) for family, *_, address in found)
-    return sorted(addresses)  # IPv4 first: its port is taken for the others
+    return sorted(addresses)  # IPv4 first: the others get its port
 
 
 def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
     listener = make_socket(family, socket.SOCK_STREAM)
     try:
-        if sys.platform != "win32":  # there it would let two servers share a port
+        if sys.platform != "win32":  # on Windows two servers could then share a port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        # for the connections, which inherit it: replies must not wait for one another
+        # connections inherit it: a reply must not wait until the last one is acknowledged
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.setblocking(False)
         listener.bind((address, port))
@@ -93,7 +93,7 @@ def _with_address(error: OSError, host: str, port: int) -> OSError:
 
 
 def listen_unix(path: str) -> socket.socket:
-    """A socket on a path. One that nobody listens on any more is replaced; nothing else is.
+    """A socket on a path. It replaces a socket on which nobody listens, and no other file.
 
     Raises `OSError` with the path in its text.
     """
@@ -115,7 +115,7 @@ def listen_unix(path: str) -> socket.socket:
 
 def _remove_stale(path: str, family: int) -> None:
     try:
-        mode = os.lstat(path).st_mode  # a link is a file of somebody's, too
+        mode = os.lstat(path).st_mode  # of a link itself, which stays
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
@@ -128,12 +128,12 @@ def _remove_stale(path: str, family: int) -> None:
             os.unlink(path)
             return
         except BlockingIOError:
-            pass  # alive, only its queue is full
+            pass  # somebody listens, and the queue is full
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """Which file a path names, to tell later whether it is still ours."""
+    """Device and inode of the file at a path, to tell later whether it is still ours."""
     try:
         status = os.stat(path)
     except OSError:

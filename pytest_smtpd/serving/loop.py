@@ -5,6 +5,7 @@ The thread of a server takes one turn after the other, so its life reads from to
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import selectors
@@ -125,13 +126,12 @@ class Loop:
 
     def wake(self) -> None:
         """From any thread: ends the wait of the present turn."""
-        try:
+        with contextlib.suppress(OSError):  # full: the loop wakes up anyway; or closed
             self._waker.send(b"\0")
-        except OSError:  # full: the loop wakes up anyway; or closed
-            pass
 
     def _forget_wakes(self) -> None:
-        self._wakes.recv(4096)
+        with contextlib.suppress(BlockingIOError):
+            self._wakes.recv(4096)
 
     # ---- turns
 
@@ -155,7 +155,10 @@ class Loop:
         while timers and timers[0][0] <= now:
             timer = heapq.heappop(timers)[2]
             self._call(timer.callback, *timer.args)
-        for _ in range(len(self._soon)):
+        self._make_calls()
+
+    def _make_calls(self) -> None:
+        for _ in range(len(self._soon)):  # not those that these ask for
             callback, args = self._soon.popleft()
             self._call(callback, *args)
 
@@ -171,9 +174,7 @@ class Loop:
         """Makes the calls that are due soon, and frees what the system gave."""
         with self._closing:
             self._closed = True
-        while self._soon:
-            callback, args = self._soon.popleft()
-            self._call(callback, *args)
+        self._make_calls()
         self._timers.clear()
         self._watches.clear()
         self._selector.close()

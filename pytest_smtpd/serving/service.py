@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..clock import monotonic
-from ..originals import accept, start_thread
+from ..originals import DaemonThread, accept
 from ..policy.callbacks import Callbacks
 from .connection import Connection
 from .listen import BACKLOG
@@ -40,13 +39,14 @@ class Service:
         self._state = state
         self._listeners = listeners
         self._implicit_tls = state.options.tls == "implicit"
-        self._settlements: list[Callable[[], None]] = []  # asked for by other threads
-        self._stopping = self._disconnecting = False
+        # ends of tests that other threads wait for, and who then waits for the test's own code
+        self._ends_of_tests: list[tuple[threading.Event, list[Member]]] = []
+        self._stopping = self._disconnecting = self._ended = False
         self._deadline = 0.0  # of the stop
         self._loop = Loop(state.errors.append)
         self._shared = Shared(self._loop, state, context)
         self._newcomers = Newcomers(self._shared)
-        self._thread = threading.Thread(target=self._run, name="smtpd", daemon=True)
+        self._thread = DaemonThread(self._run, "smtpd")
 
     @property
     def callbacks(self) -> Callbacks:
@@ -58,10 +58,10 @@ class Service:
     def start(self) -> None:
         """Starts the thread. Raises what goes wrong, and then leaves nothing open."""
         try:
+            self._loop.turn(0.0)  # a first step here, so that what fails is raised here
             for listener in self._listeners:
                 self._listen_to(listener)
-            self._loop.turn(0.0)  # here, so that what fails is raised here
-            start_thread(self._thread)
+            self._thread.start()
         except BaseException:
             self._close_listeners()
             self._loop.close()
@@ -77,8 +77,7 @@ class Service:
 
     def join(self, deadline: float) -> None:
         """Waits for its threads, those of callbacks too, until `deadline` on the real clock."""
-        if self._thread is not threading.current_thread():
-            self._thread.join(max(0.0, deadline - monotonic()))
+        self._thread.join(deadline - monotonic())
         self.callbacks.close(deadline)
 
     def settle(self, timeout: float) -> None:
@@ -101,17 +100,10 @@ class Service:
         """Lets the thread take in what came; the connections that wait for the test's own code."""
         settled = threading.Event()
         asking: list[Member] = []
-
-        def settle() -> None:
-            self._take_in(monotonic() + timeout)
-            for connection in list(self._shared.connections):
-                connection.end_if_held()
-            asking.extend(each for each in self._shared.connections if each.asks_the_test)
-            settled.set()
-
-        self._settlements.append(settle)
+        self._ends_of_tests.append((settled, asking))
         self._loop.wake()
-        settled.wait(timeout)
+        if not self._ended:
+            settled.wait(timeout)
         return asking
 
     # ---- in the thread
@@ -124,6 +116,9 @@ class Service:
         finally:
             self._close_listeners()
             self._loop.close()
+            self._ended = True
+            for settled, _ in self._ends_of_tests:
+                settled.set()
             self.callbacks.close(monotonic())  # nobody does it where the thread ends on its own
 
     def _live(self) -> None:
@@ -131,14 +126,15 @@ class Service:
         # serve
         while not self._stopping:
             turn()
-            self._settle()
+            self._end_tests()
         # take in what was sent, then close the port
         end = self._deadline if self._disconnecting else monotonic() + 2 * LAST_WORDS
-        self._take_in(end - CLEAN_UP_TIME - LAST_WORDS / 2)
+        self._take_in(min(end - CLEAN_UP_TIME - LAST_WORDS / 2, monotonic() + TAKE_IN_TIMEOUT))
         self._close_listeners()
         # without disconnecting: until the last client quits, or another stop disconnects
         while not self._disconnecting and (connections or self._newcomers):
             turn()
+            self._end_tests()
         # hear the goodbyes
         end = min(self._deadline - CLEAN_UP_TIME, monotonic() + LAST_WORDS)
         self._hear_goodbyes(min(end - LAST_WORDS / 2, monotonic() + GOODBYES))
@@ -154,9 +150,14 @@ class Service:
         for _ in range(LAST_TURNS):
             turn(0.0)
 
-    def _settle(self) -> None:
-        while self._settlements:
-            self._settlements.pop(0)()
+    def _end_tests(self) -> None:
+        while self._ends_of_tests:
+            settled, asking = self._ends_of_tests.pop(0)
+            self._take_in(monotonic() + TAKE_IN_TIMEOUT)
+            for connection in list(self._shared.connections):
+                connection.end_if_held()
+            asking.extend(each for each in self._shared.connections if each.asks_the_test)
+            settled.set()
 
     def _take_in(self, until: float) -> None:
         """Takes in what clients have already sent or closed, until a time on the real clock."""
@@ -164,7 +165,6 @@ class Service:
             for _ in range(BACKLOG):  # serve all who have connected by now
                 if not self._accept(listener):
                     break
-        until = min(until, monotonic() + TAKE_IN_TIMEOUT)
         for number in range(MAX_TURNS):
             seen = self._shared.activity
             self._loop.turn(0.0)

@@ -1,4 +1,4 @@
-"""What all connections of one server share: options in force, mailboxes, records, ids."""
+"""What all starts of one server share: the options in force, mailboxes, records, ids."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 def local_date() -> str:
-    """The time of day as RFC 5322 section 3.3 writes it."""
+    """The present time in the form of RFC 5322 section 3.3."""
     return _date_of(int(time.time()))
 
 
-@functools.lru_cache(maxsize=1)  # every connection is greeted with it
+@functools.lru_cache(maxsize=1)  # every greeting has it
 def _date_of(second: int) -> str:
     return format_datetime(datetime.fromtimestamp(second).astimezone())
 
@@ -39,7 +39,7 @@ def _date_of(second: int) -> str:
 class State:
     """Shared by a server and its connections, in several threads.
 
-    Options are exchanged whole, never changed; lists are the same for ever.
+    Options are replaced as a whole. The lists are the same objects for the server's life.
     """
 
     def __init__(self, options: Options, hints: Callable[[], Sequence[str]]) -> None:
@@ -50,8 +50,8 @@ class State:
         self.strays = Mailbox(self.stray_mail, "strays", hide=self.hide)
         self.sessions: list[SessionRecord] = []
         self.epoch = 0  # grows with each test: a message belongs to that of its MAIL command
-        self.raised: list[Raised] = []  # by callbacks, to be shown when the server stops
-        self.errors: list[BaseException] = []  # our own, likewise
+        self.raised: list[Raised] = []  # by callbacks; the next stop shows them
+        self.errors: list[BaseException] = []  # ours and those of patterns, likewise
         self._prefix = secrets.token_hex(3).upper()
         self._numbers = itertools.count(1)
         self._changing_tests = threading.Lock()
@@ -61,7 +61,7 @@ class State:
         """Puts other options in force, for the next command of every session."""
         profile, judge = Profile(options, date=local_date), Judge(options)
         self.profile, self.judge, self.options = profile, judge, options
-        # Asked for at every read and message; an option is a descriptor, which costs 0.1 us
+        # copied, because each read and message needs them, and an option is a slow descriptor
         self.timeout, self._traces = options.timeout, options.trace_headers
         self._learn_secrets()
 
@@ -71,28 +71,28 @@ class State:
             self.mask.add(users)
 
     def hide(self, text: str) -> str:
-        """The text with the passwords masked that this test has configured."""
+        """Masks the passwords that this test has configured."""
         return self.mask.hide(text)
 
     def begin_test(self) -> None:
-        """What comes from now on belongs to another test."""
+        """Attributes what comes from now on to another test."""
         with self._changing_tests:
             self.epoch += 1
-            self.mask = Mask()  # the records of the last test keep theirs
+            self.mask = Mask()  # the records of the last test keep the old one
             self._learn_secrets()
             self.mail.clear()
             self.stray_mail.clear()
             self.sessions.clear()
 
     def open_record(self, peer: tuple[str, int]) -> tuple[SessionJournal, int]:
-        """The record of a new connection, and the epoch of the test that it belongs to."""
+        """The record of a new connection, and the number of its test."""
         with self._changing_tests:
             record = SessionJournal(peer, self.mask)
             self.sessions.append(record)
             return record, self.epoch
 
     def renew_record(self, record: SessionJournal) -> tuple[SessionJournal, int]:
-        """Another record of a connection that outlives its test, and the present epoch."""
+        """Another record for a connection that outlives its test, and the number of the test."""
         with self._changing_tests:
             record.ends("server")
             record.closed()
@@ -100,18 +100,14 @@ class State:
             self.sessions.append(record)
             return record, self.epoch
 
-    def message(self, raw: bytes, transaction: Transaction, recipients: Sequence[int] | None,
+    def message(self, raw: bytes, transaction: Transaction, recipients: Sequence[int],
                 record: SessionJournal, *, esmtp: bool) -> Message:  # fmt: skip
-        """A message for those recipients of the transaction, by their number; None is for all."""
-        rcpt_to, rcpt_parameters = transaction.rcpt_to, transaction.rcpt_parameters
-        if recipients is not None:
-            rcpt_to = [rcpt_to[number] for number in recipients]
-            rcpt_parameters = [rcpt_parameters[number] for number in recipients]
+        """A message for the recipients of the transaction with these numbers."""
         envelope = Envelope(
             transaction.mail_from,
-            tuple(rcpt_to),
+            tuple([transaction.rcpt_to[number] for number in recipients]),
             transaction.mail_parameters,
-            tuple(rcpt_parameters),
+            tuple([transaction.rcpt_parameters[number] for number in recipients]),
         )
         queue_id = f"{self._prefix}{next(self._numbers):04X}"
         now = datetime.now(UTC)
@@ -122,7 +118,7 @@ class State:
     def _trace(
         self, envelope: Envelope, queue_id: str, record: SessionJournal, esmtp: bool
     ) -> bytes:
-        # RFC 5321 section 4.4: Return-Path by the last, Received by each server on the way
+        # RFC 5321 section 4.4: the last server adds Return-Path, each server Received
         host = self.options.greeting_hostname
         protocol = "LMTP" if self.profile.lmtp else "ESMTP" if esmtp else "SMTP"
         if "SMTPUTF8" in envelope.mail_parameters:  # RFC 6531 section 4.3
@@ -135,13 +131,13 @@ class State:
             f"Received: from {record.helo} ([{literal or 'unix'}])",
             f"\tby {host} with {protocol} id {queue_id}",
         ]
-        if len(envelope.rcpt_to) == 1:  # section 7.2: of several, none may learn of the others
+        if len(envelope.rcpt_to) == 1:  # section 7.2: recipients must not learn of each other
             lines.append(f"\tfor <{envelope.rcpt_to[0]}>")
         lines[-1] += f"; {local_date()}"
         return "".join(f"{line}\r\n" for line in lines).encode()
 
     def store(self, message: Message, transaction: Transaction, record: SessionJournal) -> None:
-        """Keeps a message; from now on it may be answered 250."""
+        """Keeps a message. Only then may the reply be 250."""
         record.messages.append(message)
         with self._changing_tests:
             store = self.mail if transaction.tag == self.epoch else self.stray_mail
