@@ -24,7 +24,7 @@ LIST = Path(__file__).with_suffix(".txt")
 # Modules whose `__all__` is public, and classes that a test meets without importing them
 MODULES = ("pytest_smtpd", "pytest_smtpd.faults")
 MET = {
-    "Addresses": "pytest_smtpd.message.message",
+    "Addresses": "pytest_smtpd.message.values",
     "Criteria": "pytest_smtpd.mailbox.matching",
     "Expectation": "pytest_smtpd.mailbox.mailbox",
 }
