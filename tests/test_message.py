@@ -631,6 +631,9 @@ class TestCode:
             ("Your code: 1234", "1234"),
             ("12345678 and again 12345678.", "12345678"),
             ("123 123456789 4567", "4567"),
+            ("您的验证码482910，五分钟内有效。", "482910"),
+            ("認証コードは482910です", "482910"),
+            ("A1234 5678b 4321", "4321"),
         ],
     )
     def test_in_text(self, source: str, code: str) -> None:
@@ -658,7 +661,7 @@ class TestCode:
         with pytest.raises(AssertionError) as error:
             text("hello").code()
         assert str(error.value) == (
-            "no match of '\\\\b\\\\d{4,8}\\\\b' in "
+            r"no match of '(?<![\\da-zA-Z])\\d{4,8}(?![\\da-zA-Z])' in "
             "<Message K3F9 shop@example.com -> ann@example.com 's'>\nthe body:\nhello"
         )
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 from ..mime.addresses import DESTINATIONS, AddressList, address_key
 from ..mime.header import Field, Header
 from ..mime.words import readable
+from ..text import cut
 from .catalogue import Finding
-from .shown import shown
 
 _FIELDS = DESTINATIONS | {
     "from", "sender", "reply-to", "bcc", "resent-from", "resent-sender", "resent-bcc",
@@ -36,14 +36,14 @@ def _check_list(header: Header, field: Field, found: AddressList) -> Iterator[Fi
     for mailbox in found.mailboxes:
         why = why_no_address(mailbox.address)
         if why is not None:
-            yield "bad-address", f": {shown(mailbox.address, 80)}: {why}"
-    shown_value = f": {readable(field.value)}"
+            yield "bad-address", f": {cut(mailbox.address, 80)}: {why}"
+    written = f": {readable(field.value)}"
     if hidden:
-        yield "bcc-header", shown_value
+        yield "bcc-header", written
     elif field.key == "sender" and len(found.mailboxes) != 1:
-        yield "bad-sender", shown_value
+        yield "bad-sender", written
     elif field.key == "from" and len(found.mailboxes) > 1 and not header.find("sender"):
-        yield "from-without-sender", shown_value
+        yield "from-without-sender", written
 
 
 def _check_recipients(header: Header, recipients: Sequence[str]) -> Iterator[Finding]:

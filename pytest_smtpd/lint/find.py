@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ..mime.tree import Part
+from ..text import cut, escaped
 from .addresses import check_addresses
 from .catalogue import MAX_OF_A_CODE, PROBLEMS, Finding, Problem
 from .header import check_header
 from .parts import check_parts
-from .shown import shown
 
 
 def find_problems(
@@ -31,7 +31,7 @@ def find_problems(
         seen.add(finding)
         counts[code] += 1
         row = PROBLEMS[code]
-        text = f"{row.text}: {shown(detail)}" if detail else row.text
+        text = f"{row.text}: {escaped(cut(detail, 160))}" if detail else row.text
         problems.append(Problem(code, text, row.rfc))
     return problems
 

@@ -27,6 +27,7 @@ __all__ = ["Addresses", "Attachment", "Envelope", "Message"]
 
 _SHOWN_RECIPIENTS = 3
 _SHOWN_LENGTH = 60
+_CODE = r"(?<![\da-zA-Z])\d{4,8}(?![\da-zA-Z])"
 
 
 class Message(EmailMessage):
@@ -253,13 +254,14 @@ class Message(EmailMessage):
         except AssertionError as error:
             raise AssertionError(self._hide(str(error))) from None
 
-    def code(self, pattern: str | re.Pattern[str] = r"\b\d{4,8}\b") -> str:
+    def code(self, pattern: str | re.Pattern[str] = _CODE) -> str:
         """The only match of `pattern` (its group 1 if it has one), for one-time codes.
 
         Of several groups it is the first that takes part in the match.
 
         Looked for in the text body, and where that has none, in the visible text of the HTML body.
-        By default a code is four to eight digits.
+        By default a code is four to eight digits with no ASCII letter or digit beside them: Chinese
+        and Japanese mail writes codes between letters.
 
         Raises `AssertionError` for no match, or several that differ; it lists them and the body.
         `TypeError` for a pattern that is none for `str`.

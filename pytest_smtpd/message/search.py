@@ -13,7 +13,7 @@ from unicodedata import category
 
 from ..mime.html import Anchor, read_page
 from ..mime.limits import LINKS, TEXT, TEXT_URLS
-from ..text import escaped
+from ..text import cut, escaped
 
 _SHOWN = 20
 _SHOWN_LENGTH = 200
@@ -143,7 +143,8 @@ def only_link(links: list[Anchor], contains: str | None, text: str | None, *, me
     else:
         head = f"no {what} in {message}" + ", and no other" * bool(wanted)
     shown = (
-        escaped(_short(link.url)) + (f"  ({_short(link.text)!r})" if link.text else "")
+        escaped(cut(link.url, _SHOWN_LENGTH))
+        + (f"  ({cut(link.text, _SHOWN_LENGTH)!r})" if link.text else "")
         for link in fitting or links
     )
     raise AssertionError(_listing(head, shown, len(fitting or links)))
@@ -167,9 +168,8 @@ def only_code(
         return found[0]
     where = f"of {regex.pattern!r} in {message}"
     head = f"{len(found)} different matches {where}:" if found else f"no match {where}"
-    shown = body if len(body) <= _SHOWN_BODY else body[:_SHOWN_BODY] + " ..."
-    shown = escaped(shown, keep="\t\n")
-    listing = _listing(head, (repr(_short(code)) for code in found), len(found))
+    shown = escaped(cut(body, _SHOWN_BODY), keep="\t\n")
+    listing = _listing(head, (repr(cut(code, _SHOWN_LENGTH)) for code in found), len(found))
     raise AssertionError(f"{listing}\nthe body:\n{shown}" if shown else f"{listing}\nno body")
 
 
@@ -189,7 +189,3 @@ def _listing(head: str, lines: Iterable[str], count: int) -> str:
     shown = [line for line, _ in zip(lines, range(_SHOWN), strict=False)]
     more = [f"  ... and {count - _SHOWN} more"] if count > _SHOWN else []
     return "\n".join([head, *(f"  {line}" for line in shown), *more])
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "..."

@@ -192,8 +192,8 @@ class _Reader:
                     pieces.append(" ")
             spaced = False
             pieces.append(text)
-            if kind == "word":
-                self._note("misplaced-encoded-word", "", tokens)
+        if any(kind == "word" for kind, _ in tokens):
+            self._note("misplaced-encoded-word", "", tokens)
         if obsolete:
             self._note("obsolete-syntax", "white space inside ", tokens)
         if pieces[-1:] == ["."] and "@" in pieces:
