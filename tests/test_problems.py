@@ -360,7 +360,7 @@ CASES: dict[str, list[tuple[Mail, Mail]]] = {
             )
         ),
         (
-            mime("text/plain; charset=cp-850", "x"),
+            mime("text/plain; charset=cp-9850", "x"),
             mime("text/plain; charset=x-foo", "eA==", "base64"),
         ),
         (mime("text/plain; charset*=''x%20y", "x"), mime("text/plain; charset*=x'en'utf-8", "x")),

@@ -25,6 +25,7 @@ ADDRESS_OCTETS = 196_608  # of address lists; these are read even if `FIELD` is 
 # ---- bodies
 STRETCHES = 10_000  # of base64, each ended by padding
 REPLACEMENTS = 100_000  # of undecodable octets; some codecs need a microsecond for each
+ESCAPES = 500_000  # of ISO-2022-JP in one text
 TEXT = 2_097_152  # characters of a text that are searched for links and codes
 PAGE = 4 * TEXT  # characters of HTML, markup included
 STEPS = 300_000  # tags, attributes of links and pieces of text in HTML: 100 newsletters
