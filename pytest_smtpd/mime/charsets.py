@@ -228,7 +228,7 @@ def _decode_damaged(data: bytes, codec: str, handler: str = "replace") -> str:
         return data.decode("ascii", "replace")
 
 
-def _replace(error: UnicodeError) -> tuple[str, int]:
+def _undecodable(error: UnicodeError) -> tuple[str, int]:
     return _result(error, None)
 
 
@@ -295,7 +295,7 @@ for _name, _handler in {
     "smtpd-euc_jp": _euc_jp,
     "smtpd-gb18030": _gb18030,
     "smtpd-iso2022_jp": _iso_2022_jp,
-    "smtpd-replace": _replace,
+    "smtpd-replace": _undecodable,
 }.items():
     codecs.register_error(_name, _handler)
 
