@@ -1,4 +1,4 @@
-"""Compares how mail is read here, by mailparser and by postal-mime: `python tests/differential DIR`.
+"""Compares how mail is read here, by mailparser and by postal-mime.
 
 It prints each difference that `known.toml` does not explain, and ends with 1 where there is one.
 docs/differential.md says how to run it.
