@@ -126,7 +126,9 @@ def _check_field(field: Field) -> Iterator[Finding]:
         if without_comments(text).strip().lower() != "list-unsubscribe=one-click":
             yield "bad-one-click", text
     elif field.key in _URL_LISTS and _urls_in(text) is None:
-        yield "bad-list-header", f"{field.name}: {text}"
+        # GitHub writes the one URL of an archive without brackets, and no program minds
+        if field.key != "list-archive" or _urls_in(f"<{text.strip()}>") is None:
+            yield "bad-list-header", f"{field.name}: {text}"
     yield from _check_encoded_words(field.name, text)
 
 
