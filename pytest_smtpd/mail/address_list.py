@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
+from ..validator import objection
 from .problems import Finding
 from .raw_header import without_comments
 
@@ -154,33 +154,10 @@ def _read_address(tokens: list[_Token], findings: list[Finding]) -> str:
     return address
 
 
-@lru_cache(maxsize=4096)
 def why_no_address(address: str) -> str | None:
     """What email-validator objects to, None for a good address; nothing is looked up.
 
     Takes whatever RFC 5322 and RFC 6532 allow: single labels, special-use domains, quoted local
     parts, address literals.
     """
-    if len(address) > 1000:  # longer than any; a validator need not see it
-        return "it is too long"
-    why = _refusal(address)
-    # Special-use names (localhost, .test) are refused whatever one asks for, and a label more
-    # makes them ordinary: what is wrong otherwise stays wrong
-    return None if why is None or _refusal(f"{address}.com") is None else why
-
-
-def _refusal(address: str) -> str | None:
-    from email_validator import validate_email
-
-    try:
-        validate_email(
-            address,
-            check_deliverability=False,
-            allow_smtputf8=True,
-            allow_quoted_local=True,
-            allow_domain_literal=True,
-            globally_deliverable=False,
-        )
-    except ValueError as error:  # EmailNotValidError, and what codecs raise
-        return str(error)
-    return None
+    return objection(address, globally=False)
