@@ -248,11 +248,11 @@ def test_a_refusal_says_what_is_missing_and_the_error_how_to_take_it() -> None:
         assert client.rcpt("joe") == (501, b"5.1.3 Bad recipient address syntax: no domain")
         with pytest.raises(AssertionError) as raised:
             server.messages.one()
-        expected = (
-            "refused: rcpt TO:<joe> -> 501 5.1.3 Bad recipient address syntax: no domain; "
-            'addresses="any" takes it'
+        hint = str(raised.value).splitlines()[-1]
+        assert hint.startswith("refused: rcpt ")
+        assert hint.endswith(
+            ':<joe> -> 501 5.1.3 Bad recipient address syntax: no domain; addresses="any" takes it'
         )
-        assert str(raised.value).splitlines()[-1] == expected
     with Server(addresses="any") as server, smtplib.SMTP(*server.address) as client:
         client.sendmail("root", ["joe"], "Subject: x\n\n")
         assert server.messages.one().recipients == ("joe",)
