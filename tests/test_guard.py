@@ -31,7 +31,7 @@ ADVICE = (
     "host",
     ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "fe80::1%eth0", "mail.invalid", "128.0.0.1",
      "localhost.example.invalid", "1::1", "::127.0.0.1", "7f00::1", "::2", "0.0.0.1",
-     f"{socket.gethostname()}.example.invalid", b"192.0.2.1"],
+     f"{socket.gethostname()}.example.invalid", "nul\0.invalid", b"192.0.2.1"],
 )  # fmt: skip
 def test_connections_that_are_blocked(host: str | bytes, port: int) -> None:
     with pytest.raises(guard.BlockedConnection) as raised:

@@ -17,11 +17,11 @@ def packed(host: str) -> bytes | None:
     try:
         octets = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
         return octets.removeprefix(_MAPPED)
-    except OSError:
+    except (OSError, ValueError):  # ValueError for a NUL
         pass
     try:
         return socket.inet_aton(host)  # takes 127.1, as connect() does
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 
