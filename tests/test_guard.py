@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,7 +30,8 @@ ADVICE = (
 @pytest.mark.parametrize(
     "host",
     ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "fe80::1%eth0", "mail.invalid", "128.0.0.1",
-     "localhost.example.invalid", "1::1", "::127.0.0.1", b"192.0.2.1"],
+     "localhost.example.invalid", "1::1", "::127.0.0.1", "7f00::1", "::2", "0.0.0.1",
+     f"{socket.gethostname()}.example.invalid", "nul\0.invalid", b"192.0.2.1"],
 )  # fmt: skip
 def test_connections_that_are_blocked(host: str | bytes, port: int) -> None:
     with pytest.raises(guard.BlockedConnection) as raised:
@@ -45,7 +47,9 @@ def test_connections_that_are_blocked(host: str | bytes, port: int) -> None:
     [
         *((host, 25) for host in (
             "127.0.0.1", "127.255.0.9", "127.1", "::1", "::1%lo", "::ffff:127.0.0.1", "localhost",
-            "LOCALHOST.", "mail.localhost", "ip6-localhost", "", b"127.0.0.1",
+            "LOCALHOST.", "mail.localhost", "ip6-localhost", "", b"127.0.0.1", "0.0.0.0", "0",
+            "::", "::ffff:0.0.0.0", socket.gethostname().upper(),
+            socket.gethostname().partition(".")[0] + ".local.",
         )),
         ("::1", 587, 0, 0),
         ("192.0.2.1", 26),
@@ -61,6 +65,26 @@ def test_connections_that_are_not(address: object) -> None:
     assert guard.take() == []
 
 
+@pytest.mark.parametrize(
+    ("family", "foreign"), [(socket.AF_INET, "198.51.100.1"), (socket.AF_INET6, "2001:db8::1")]
+)
+def test_the_machine_s_own_addresses_are_not_blocked(
+    family: socket.AddressFamily, foreign: str
+) -> None:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as client:
+            client.connect((foreign, 9))  # sends nothing
+            own = client.getsockname()[0]
+    except OSError:
+        pytest.skip("no network")
+    guard._refuse_address((own, 25))
+    guard._refuse_name(own, 25)
+    assert guard.take() == []
+    with pytest.raises(guard.BlockedConnection):
+        guard._refuse_address((foreign, 25))
+    guard.take()
+
+
 @pytest.mark.parametrize("port", [25, "25", b"25", "smtp", "SMTPS", "submission"])
 def test_names_are_blocked_before_they_are_looked_up(port: object) -> None:
     with pytest.raises(guard.BlockedConnection, match=r"a connection to mail\.invalid:"):
@@ -70,8 +94,9 @@ def test_names_are_blocked_before_they_are_looked_up(port: object) -> None:
 
 @pytest.mark.parametrize(
     ("host", "port"),
-    [(None, 25), ("", 25), ("localhost", "smtp"), ("mail.invalid", None), ("mail.invalid", 80),
-     ("mail.invalid", "https"), ("192.0.2.1", 25), ("::", 25)],
+    [(None, 25), ("", 25), ("localhost", "smtp"), (socket.gethostname(), 25),
+     ("mail.invalid", None), ("mail.invalid", 80), ("mail.invalid", "https"),
+     ("192.0.2.1", 25), ("::", 25)],
 )  # fmt: skip
 def test_look_ups_that_are_not_blocked(host: str | None, port: object) -> None:
     guard._refuse_name(host, port)
@@ -84,7 +109,7 @@ def test_look_ups_that_are_not_blocked(host: str | None, port: object) -> None:
 def python(program: str) -> None:
     """Runs it in a process of its own: an audit hook cannot be taken away again."""
     start = """
-        import asyncio, socket, threading
+        import asyncio, socket, sys, threading
         from pytest_smtpd.plugin.guard import BlockedConnection, in_force, note, take
     """
     done = subprocess.run(
@@ -128,6 +153,70 @@ def test_every_way_to_connect_is_blocked() -> None:
     )
 
 
+@pytest.mark.skipif(not hasattr(socket, "MSG_FASTOPEN"), reason="Linux has it")
+def test_data_that_connects_is_blocked_too() -> None:
+    python(
+        BLOCKED
+        + """
+    def client(family=socket.AF_INET, kind=socket.SOCK_STREAM):
+        return socket.socket(family, kind)
+
+    address, flag = ("192.0.2.1", 25), socket.MSG_FASTOPEN
+    with in_force():
+        with client() as one, client() as two:
+            blocked(one.sendto, b"EHLO me", flag, address)
+            blocked(two.sendmsg, [b"EHLO me"], [], flag, address)
+            assert one.fileno() == two.fileno() == -1
+        assert len(take()) == 1  # the same text
+        with socket.create_server(("127.0.0.1", 0)) as server, client() as one:
+            try:
+                one.sendto(b"EHLO me", flag, server.getsockname())
+            except OSError:  # where the system does not allow it
+                pass
+        assert take() == []
+    """
+    )
+
+
+def test_udp_is_left_alone() -> None:
+    python(
+        """
+    class Passed(Exception):
+        pass
+
+    events = []
+
+    def stop(event, args):  # after the guard, before a packet
+        if event in ("socket.sendto", "socket.sendmsg", "socket.getaddrinfo"):
+            raise Passed
+
+    def passes(call, *arguments):
+        try:
+            call(*arguments)
+        except Passed:
+            events.append(call)
+
+    async def look_up():
+        try:
+            await asyncio.get_running_loop().getaddrinfo("mail.invalid", 25, type=socket.SOCK_DGRAM)
+        except Passed:
+            events.append(look_up)
+
+    with in_force():
+        asyncio.run(asyncio.sleep(0))
+        sys.addaudithook(stop)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(("192.0.2.1", 25))  # sends nothing
+            passes(client.sendto, b"", ("192.0.2.1", 25))
+            passes(client.sendmsg, [b""], [], 0, ("192.0.2.1", 25))
+        passes(socket.getaddrinfo, "mail.invalid", 25, 0, socket.SOCK_DGRAM)
+        asyncio.run(look_up())
+        assert take() == []
+    assert len(events) == 4
+    """
+    )
+
+
 def test_asyncio_is_blocked_too() -> None:
     python(
         BLOCKED
@@ -167,6 +256,76 @@ def test_trio_is_blocked_too() -> None:
     )
 
 
+UVLOOP = """
+    with in_force():
+        import_it_here
+        async def low_level():
+            with socket.socket() as client:
+                client.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(client, ("192.0.2.1", 25))
+
+        async def look_up(port, **options):
+            await asyncio.get_running_loop().getaddrinfo("mail.invalid", port, **options)
+
+        async def talk(**where):
+            loop = asyncio.get_running_loop()
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                host, port = server.getsockname()
+                guard.PORTS |= {port}
+                transport, _ = await loop.create_connection(
+                    asyncio.Protocol, **({"host": "localhost", "port": port} | where)
+                )
+                transport.close()
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            for host in ("192.0.2.1", "mail.invalid"):
+                blocked(runner.run, asyncio.open_connection(host, 25))
+                blocked(runner.run, asyncio.open_connection(host=host, port=587))
+            blocked(runner.run, low_level())
+            blocked(runner.run, look_up(25))
+            assert len(take()) == 6
+            runner.run(talk())
+            runner.run(talk(host="127.0.0.1"))
+            assert take() == []
+"""
+
+
+@pytest.mark.parametrize("place", ["before", "while"])
+def test_uvloop_is_blocked_too(place: str) -> None:
+    pytest.importorskip("uvloop")
+    program = UVLOOP
+    if place == "before":
+        program = "    import uvloop\n" + program.replace("import_it_here", "pass")
+    python(
+        "    from pytest_smtpd.plugin import guard\n"
+        + dedent(BLOCKED).replace("\n", "\n    ")
+        + "\n"
+        + program.replace("import_it_here", "assert 'uvloop' not in sys.modules; import uvloop")
+    )
+
+
+def test_a_uvloop_that_is_hidden_or_missing_stays_so() -> None:
+    python(
+        """
+    def import_it():
+        import uvloop
+
+    def missing():
+        try:
+            import_it()
+        except ModuleNotFoundError:
+            return True
+
+    sys.modules["uvloop"] = None
+    with in_force():
+        assert missing()
+        assert missing()
+    with in_force():
+        assert missing()
+    """
+    )
+
+
 def test_loops_that_connect_without_python_s_sockets_are_blocked_too() -> None:
     python(
         BLOCKED
@@ -201,7 +360,6 @@ def test_loops_that_connect_without_python_s_sockets_are_blocked_too() -> None:
 def test_outside_tests_it_does_nothing() -> None:
     python(
         """
-    import sys
     told = []
     sys.addaudithook(lambda event, args: told.append(args) if event == "socket.connect" else None)
 
@@ -398,6 +556,52 @@ def test_fixtures_and_unittest_are_guarded_too(run: Run) -> None:
         """
     )
     result.assert_outcomes(errors=2, passed=1, failed=1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_forked_child_that_would_mail_somebody_fails_the_test(
+    run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(pytester.mkdir("letters")))
+    result = run(
+        """
+        import multiprocessing, os
+
+        def swallows():
+            try:
+                smtplib.SMTP("192.0.2.1", 25)
+            except AssertionError:
+                pass
+
+        def closes_all_files_first():
+            os.closerange(3, 100)
+            swallows()
+
+        def forks_again():
+            in_a_child(swallows)
+
+        def is_good():
+            pass
+
+        def in_a_child(target):
+            child = multiprocessing.get_context("fork").Process(target=target)
+            child.start()
+            child.join()
+
+        @pytest.mark.parametrize("target", [swallows, closes_all_files_first, forks_again, is_good])
+        def test_it(target):
+            in_a_child(target)
+
+        def test_that_comes_after():
+            pass
+        """
+    )
+    result.assert_outcomes(failed=3, passed=2)
+    result.stdout.fnmatch_lines(
+        ["smtpd_guard: a connection to 192.0.2.1:25 was blocked, made by test_it.py:7 in swallows*"]
+        * 3
+    )
+    assert not list((pytester.path / "letters").glob("smtpd-guard-*"))
 
 
 def test_an_application_that_is_installed_is_named_with_its_caller(

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_smtpd import Envelope, Message
-from pytest_smtpd.lint.addresses import why_no_address
 from pytest_smtpd.mime.bodies import find_bodies
 from pytest_smtpd.mime.tree import read_tree
+from pytest_smtpd.mime.validator import objection
 from test_message import order
 from test_message_hostile import SMALL
 from test_problems import CASES
@@ -70,7 +70,11 @@ def check(message: Message) -> None:
         assert url not in {one.content_id for one in attachments}
     for name in ("From", "To", "Cc", "Reply-To"):
         for header in message.get_all(name, []):
-            wrong = [one.addr_spec for one in header.addresses if why_no_address(one.addr_spec)]
+            wrong = [
+                one.addr_spec
+                for one in header.addresses
+                if objection(one.addr_spec, globally=False)
+            ]
             if header.defects and wrong:
                 assert codes & {"bad-address", "bad-address-list", "non-ascii-header"}
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 from ..mime.addresses import DESTINATIONS, AddressList, address_key
 from ..mime.header import Field, Header
+from ..mime.validator import objection
 from ..mime.words import readable
 from ..text import cut
 from .catalogue import Finding
@@ -34,7 +34,7 @@ def _check_list(header: Header, field: Field, found: AddressList) -> Iterator[Fi
     for flaw in found.flaws:
         yield flaw.kind, f": {flaw.detail}"
     for mailbox in found.mailboxes:
-        why = why_no_address(mailbox.address)
+        why = objection(mailbox.address, globally=False)
         if why is not None:
             yield "bad-address", f": {cut(mailbox.address, 80)}: {why}"
     written = f": {readable(field.value)}"
@@ -63,35 +63,3 @@ def _check_recipients(header: Header, recipients: Sequence[str]) -> Iterator[Fin
     known = named | {f"{key.rpartition('@')[0]}@" for key in named}
     if not any(address_key(recipient) in known for recipient in recipients):
         yield "recipient-not-named", ", ".join(recipients[:5])
-
-
-@lru_cache(maxsize=4096)
-def why_no_address(address: str) -> str | None:
-    """What email-validator objects to, None for a good address; nothing is looked up.
-
-    Takes whatever RFC 5322 and RFC 6532 allow: single labels, special-use domains, quoted local
-    parts, address literals.
-    """
-    if len(address) > 1000:  # longer than any; a validator need not see it
-        return "it is too long"
-    why = _refusal(address)
-    # Special-use names (localhost, .test) are refused whatever one asks for, and a label more
-    # makes them ordinary: what is wrong otherwise stays wrong
-    return None if why is None or _refusal(f"{address}.com") is None else why
-
-
-def _refusal(address: str) -> str | None:
-    from email_validator import validate_email
-
-    try:
-        validate_email(
-            address,
-            check_deliverability=False,
-            allow_smtputf8=True,
-            allow_quoted_local=True,
-            allow_domain_literal=True,
-            globally_deliverable=False,
-        )
-    except ValueError as error:  # EmailNotValidError, and what codecs raise
-        return str(error)
-    return None

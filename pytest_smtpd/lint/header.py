@@ -125,9 +125,10 @@ def _check_field(field: Field) -> Iterator[Finding]:
     elif field.key == "list-unsubscribe-post":
         if without_comments(text).strip().lower() != "list-unsubscribe=one-click":
             yield "bad-one-click", text
-    elif field.key in _URL_LISTS and _urls_in(text) is None:
+    elif field.key in _URL_LISTS:
         # GitHub writes the one URL of an archive without brackets, and no program minds
-        if field.key != "list-archive" or _urls_in(f"<{text.strip()}>") is None:
+        bare = f"<{text.strip()}>" if field.key == "list-archive" else ""
+        if _urls_in(text) is None and _urls_in(bare) is None:
             yield "bad-list-header", f"{field.name}: {text}"
     yield from _check_encoded_words(field.name, text)
 

@@ -1,4 +1,4 @@
-"""Ini `smtpd_guard`: no test connects to a mail port of anything but the loopback interface.
+"""Ini `smtpd_guard`: no test connects to a mail port of another machine.
 
 Rule: nothing here is loaded or in force unless the guard is on, and what an application swallows is
 remembered. Python tells of each connection before it makes it, through an audit hook (PEP 578).
@@ -11,17 +11,21 @@ import socket
 import sys
 import threading
 from asyncio import base_events, proactor_events
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
+
+from .forked import Letters
+from .this_machine import is_this_machine, packed
 
 PORTS = frozenset({25, 465, 587, 2525})
 
 _SERVICES = {"smtp": 25, "mail": 25, "smtps": 465, "submissions": 465, "urd": 465,
              "submission": 587}  # fmt: skip
-_LOOPBACK_NAMES = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"}
+_TCP, _UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 _NETWORK_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -44,39 +48,12 @@ def _text(host: object) -> str:
     return host.decode("ascii", "replace") if isinstance(host, bytes | bytearray) else str(host)
 
 
-def _packed(host: str) -> bytes | None:
-    """The octets of an address; None for a name, which has to be looked up."""
-    try:
-        return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-    except OSError:
-        pass
-    try:
-        return socket.inet_aton(host)  # takes 127.1, as connect() does
-    except OSError:
-        return None
-
-
-def _is_loopback(host: str) -> bool:
-    packed = _packed(host)
-    if packed is None:
-        name = host.lower().removesuffix(".")
-        # RFC 6761 section 6.3: whatever ends so is the loopback, too
-        return name in _LOOPBACK_NAMES or name.endswith(".localhost")
-    if len(packed) == 16:
-        if packed.startswith(b"\0" * 10 + b"\xff\xff"):
-            packed = packed[12:]  # an IPv4 address
-        else:
-            return packed == b"\0" * 15 + b"\1"
-    return packed[0] == 127
-
-
 def _refuse_address(address: object) -> None:
     __tracebackhide__ = True
     if not isinstance(address, tuple) or len(address) < 2 or _port(address[1]) not in PORTS:
         return
     host = _text(address[0])
-    # "" is the address 0.0.0.0: to connect to it is to connect to this machine's loopback
-    if host and not _is_loopback(host):
+    if host and not is_this_machine(host):  # "" is the address 0.0.0.0
         _block(host, address[1])
 
 
@@ -86,7 +63,7 @@ def _refuse_name(host: object, port: object) -> None:
         return
     name = _text(host)
     # An address may be looked up to listen on it
-    if _packed(name) is None and not _is_loopback(name):
+    if packed(name) is None and not is_this_machine(name):
         _block(name, port)
 
 
@@ -100,6 +77,8 @@ def _block(host: str, port: object) -> NoReturn:
     )
     # Not the exception: it would keep alive all that its frames hold
     _blocked.append(text)
+    if _letters is not None:
+        _letters.write(text)
     raise BlockedConnection(text)
 
 
@@ -141,44 +120,46 @@ def _place(frame: FrameType) -> str:
 # ---- in force
 
 _depth = 0
-_installed = False
+_uvloop_is_patched = False
 _blocked: list[str] = []  # and not yet shown
+_letters: Letters | None = None
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
     if not _depth:
         return
-    if event == "socket.connect":
+    # With MSG_FASTOPEN (RFC 7413), sendto() and sendmsg() connect
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         sock, address = args
-        if sock.family in _NETWORK_FAMILIES:
-            try:
-                _refuse_address(address)
-            except BlockedConnection:
-                # Few callers close it for what is no OSError, and an open one would warn later
-                sock.close()
-                raise
+        try:
+            _refuse_connection(sock, address)
+        except BlockedConnection:
+            # Few callers close it for what is no OSError, and an open one would warn later
+            sock.close()
+            raise
     elif event == "socket.getaddrinfo":
-        _refuse_name(args[0], args[1])
+        host, port, _, kind, _ = args
+        if kind != _UDP:
+            _refuse_name(host, port)
+    elif event == "import" and args[0] == "uvloop" and not _uvloop_is_patched:
+        _patch_uvloop()
 
 
-def _install() -> None:
-    global _installed
-    if _installed:
-        return
-    _installed = True
+def _refuse_connection(sock: socket.socket, address: object) -> None:
+    __tracebackhide__ = True
+    if address is not None and sock.family in _NETWORK_FAMILIES and sock.type == _TCP:
+        _refuse_address(address)
+
+
+def _install() -> Letters:
+    global _letters
+    if _letters is not None:
+        return _letters
+    _letters = Letters()
     sys.addaudithook(_hook)
     # asyncio looks names up in a thread: there the caller is out of sight
-    base: Any = base_events.BaseEventLoop
-    look_up = base.getaddrinfo
-
-    @wraps(look_up)
-    async def getaddrinfo(loop: Any, host: Any, port: Any, **options: Any) -> Any:
-        __tracebackhide__ = True
-        if _depth:
-            _refuse_name(host, port)
-        return await look_up(loop, host, port, **options)
-
+    _refuse_first(base_events.BaseEventLoop, "getaddrinfo", 0, _refuse_name)
     # Windows' loop connects through ConnectEx, of which there is no audit event
     proactor: Any = proactor_events.BaseProactorEventLoop
     connect = proactor.sock_connect
@@ -186,31 +167,71 @@ def _install() -> None:
     @wraps(connect)
     async def sock_connect(loop: Any, sock: socket.socket, address: Any) -> Any:
         __tracebackhide__ = True
-        if _depth and sock.family in _NETWORK_FAMILIES:
-            _refuse_address(address)
+        if _depth:
+            _refuse_connection(sock, address)
         return await connect(loop, sock, address)
 
-    base.getaddrinfo = getaddrinfo
     proactor.sock_connect = sock_connect
+    if sys.modules.get("uvloop") is not None:
+        _patch_uvloop()
+    return _letters
+
+
+def _patch_uvloop() -> None:
+    """Makes the loop of uvloop, which has its own sockets and resolver, refuse what we refuse."""
+    global _uvloop_is_patched
+    _uvloop_is_patched = True  # first: the import may be an event, too
+    try:
+        loop_class: Any = import_module("uvloop").Loop
+    except ImportError:
+        _uvloop_is_patched = False  # a test may have hidden it
+        raise
+    _refuse_first(loop_class, "create_connection", 1, _refuse_target)
+    _refuse_first(loop_class, "getaddrinfo", 0, _refuse_name)
+
+
+def _refuse_target(host: object, port: object) -> None:
+    __tracebackhide__ = True
+    _refuse_address((host or "", port))
+
+
+def _refuse_first(
+    loop_class: Any, name: str, place: int, refuse: Callable[[object, object], None]
+) -> None:
+    """Asks `refuse` before the method; `place` is that of the argument `host`."""
+    method = getattr(loop_class, name)
+
+    @wraps(method)
+    async def refusing(loop: Any, *args: Any, **options: Any) -> Any:
+        __tracebackhide__ = True
+        if _depth and options.get("type") != _UDP:
+            given = dict(zip(("host", "port"), args[place:], strict=False)) | options
+            refuse(given.get("host"), given.get("port"))
+        return await method(loop, *args, **options)
+
+    setattr(loop_class, name, refusing)
 
 
 @contextmanager
 def in_force() -> Iterator[None]:
     """Blocks, for the time in which tests run."""
     global _depth
-    _install()
+    letters = _install()
     _depth += 1
+    letters.wanted = True
     try:
         yield
     finally:
         _depth -= 1
+        if not _depth:
+            letters.close()
 
 
 def take() -> list[str]:
     """What has been blocked since the last time, each text once: an application may try again."""
-    texts = list(dict.fromkeys(_blocked))
+    texts = _blocked + (_letters.take() if _letters is not None else [])
     _blocked.clear()
-    return texts
+    return list(dict.fromkeys(texts))
 
 
 def note(error: BaseException) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..faults import STAGE_TABLE
 from ..rejection import Rule, compile_rules
+from ..smtp.addresses import is_postmaster
 from ..smtp.events import Connected, Event, Mail, Rcpt
 from ..smtp.replies import Reply, fill
 from . import addresses
@@ -29,8 +30,10 @@ class Judge:
 
     def __init__(self, options: Options) -> None:
         self._addresses = options.addresses
-        if options.addresses != "any":
-            addresses.load()
+        if options.addresses == "strict":
+            from ..mime import validator
+
+            validator.load()  # takes a while: no client should wait for it
         self._rules: dict[str, tuple[Rule, ...]] = {
             stage: compile_rules(getattr(options, name), hosts=stage == "connect")
             for stage, name in RULES.items()
@@ -103,14 +106,6 @@ def default_refusal(stage: str, subject: str = "", text: str | None = None) -> R
     if stage == "connect":
         return fill(reply, reason=text or f"host {subject or 'without an address'} rejected")
     return reply if text is None else reply.with_text(text)
-
-
-def is_postmaster(address: str) -> bool:
-    """Whether this is postmaster, with or without a domain, whose mail is never refused.
-
-    RFC 5321 section 4.5.1.
-    """
-    return address.partition("@")[0].casefold() == "postmaster"
 
 
 def _has_callable(option: object) -> bool:

@@ -19,6 +19,7 @@ from ..clock import monotonic
 from ..options import OPTIONS, Options, merge
 from ..options.pairs import check_pairs
 from ..originals import getpid
+from ..policy import addresses
 from ..text import counted
 from .listen import identity, listen, listen_unix
 from .service import Service
@@ -282,7 +283,7 @@ class Daemon:
         for session in list(state.sessions):
             refusal = session.last_refusal()
             if refusal is not None:
-                hints.append(f"refused: {refusal}")
+                hints.append(f"refused: {refusal}{addresses.advice(refusal)}")
         for other, before in self.others:
             messages = other.state.mail.since(before)
             if messages and other.endpoint is not None:
