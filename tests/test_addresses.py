@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
 from client import Client
-from pytest_smtpd import Server, validator
+from pytest_smtpd import Server
+from pytest_smtpd.mime import validator
 from pytest_smtpd.smtp.addresses import is_postmaster, split, why_not
 
 # ---- the grammar
