@@ -87,10 +87,12 @@ STALLING = {
         "style='border-collapse:collapse'>" + "<tr>" * 50_000 + "<tbody>" * 50_000
     ),
     "ruby": "<ruby>a<rt>" * 20_000,
+    "ruby by style": "<style>p{display:ruby}b{display:ruby-text}</style><p>" + "x<b>y" * 90_000,
+    "scrolling boxes": "<style>*{overflow:scroll;height:9px}</style>" + P * 100_000,
     "list": "<ol reversed>" + "<li>x" * 150_000,
-    "sibling": "<style>" + "b ~ p{color:red}" * 1500 + "</style>" + P * 9000,
-    "siblings": "<style>" + "b ~ p ~ p{color:red}" * 3 + "</style>" + P * 9000,
-    "siblings, nested": "<style>" + "b ~ p:is(b ~ p, p){color:red}" * 9 + "</style>" + P * 9000,
+    "sibling": "<style>" + "b ~ p{color:red}" * 1500 + "</style>" + P * 4900,
+    "siblings": "<style>" + "b ~ p ~ p{color:red}" * 3 + "</style>" + P * 4900,
+    "siblings, nested": "<style>" + "b ~ p:is(b ~ p, p){color:red}" * 9 + "</style>" + P * 4900,
     "has": "<style>" + "p:has(b.x i){color:red}" * 1500 + "</style>" + "<p><b>x</b>" * 50_000,
     "nth": "<style>" + "p:nth-last-child(3n){color:red}" * 1500 + "</style>" + P * 100_000,
     "generated text": f"<style>*::before{{content:'{'x' * 190}'}}</style>{'<p>' * 190_000}",
@@ -107,5 +109,5 @@ STALLING = {
 def test_a_hostile_mail_does_not_stall_the_browser(page: Any, name: str) -> None:
     page.set_viewport_size({"width": 900, "height": 600})
     html = sanitize.document(STALLING[name][:1_000_000]).html
-    page.set_content(html, wait_until="load", timeout=10_000)
+    page.set_content(html, wait_until="load", timeout=15_000)
     assert page.evaluate("document.body.getBoundingClientRect().width") > 800

@@ -51,13 +51,23 @@ _PROPERTY = re.compile(
     | line-(?:break|clamp|height) | letter-spacing | hyphens | tab-size | direction | unicode-bidi
     | writing-mode | table-layout | caption-side | empty-cells | object-(?:fit|position) | cursor
     | transform(?:-origin)? | transition | clip(?:-path)? | content | quotes | appearance
-    | interpolation-mode | user-select | line-height-step | supported-color-schemes
-    ) | --[a-zA-Z0-9_-]{{1,60}}""",
+    | user-select ) | --[a-zA-Z0-9_-]{{1,60}}""",
     re.VERBOSE,
 )
-_SHORT = ("content", "text-shadow", "box-shadow", "font-feature-settings", "--")
+_SHORT = ("content", "quotes", "list-style", "text-shadow", "box-shadow", "--")
+_DISPLAY = re.compile(
+    r"(?:none|contents|block|flow-root|list-item|inherit|initial|unset|(?:inline-)?(?:block|flex|grid"
+    r"|table)|inline|table-[a-z-]{3,12}|-webkit-(?:inline-)?box)(?: ?! ?important)?",
+    re.IGNORECASE,
+)
 _TRACK = r"(?:\d{1,4}(?:px|%|fr|em)|auto)"
 _TRACKS = re.compile(rf"(?:(?:{_TRACK}|repeat\([1-9], ?{_TRACK}\))(?: |$)){{1,6}}")
+_NO_VARIABLE = re.compile(r"(?:(?!var\().)*+", re.IGNORECASE)
+_VALUES = {
+    "display": _DISPLAY,
+    "grid-template-columns": _TRACKS,
+    **dict.fromkeys(("content", "quotes", "list-style", "list-style-type"), _NO_VARIABLE),
+}
 _AT_RULE = re.compile(r"@(?:media|supports|layer)(?![\w-])", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.?))", re.DOTALL)
 _WHITE = re.compile(r"[\s\x00-\x20]+")
@@ -75,7 +85,8 @@ _TOO_COSTLY = re.compile(
 )
 # Cells in each row and column, and a layer for each element
 _LARGE = re.compile(
-    r"display:.*(?:table-|list)|transform|clip-path|(?:opacity|position):", re.IGNORECASE
+    r"display:.*(?:table-|list)|overflow.*(?:scroll|auto)|transform|clip-path|(?:opacity|position):",
+    re.IGNORECASE,
 )
 
 
@@ -199,7 +210,8 @@ def _declaration(source: str) -> str:
     # Values that refer to two others could double in each step
     if name.startswith("--") and value.lower().count("var(") > 1:
         return ""
-    if name == "grid-template-columns" and not _TRACKS.fullmatch(value):
+    allowed = _VALUES.get(name)
+    if allowed is not None and not allowed.fullmatch(value):
         return ""
     return f"{name}:{value}"
 

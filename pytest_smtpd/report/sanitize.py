@@ -19,7 +19,7 @@ from . import css
 
 MAX_SOURCE = 2_000_000  # characters; Gmail clips a mail after 102,000
 MAX_NODES = 200_000  # tags; a browser needs a second for them
-MAX_STYLED = 10_000  # tags; a mail with more is large, and has fewer styles
+MAX_STYLED = 5_000  # tags; a mail with more is large, and has fewer styles
 MAX_DEPTH = 120  # open elements; a browser repeats formatting elements in each block
 MAX_IMAGES = 8_000_000  # characters of data: URIs in all, or a mail could show one 1,000 times
 MAX_ITEMS = 20_000  # of lists
