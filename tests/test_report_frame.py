@@ -87,6 +87,17 @@ STALLING = {
         "style='border-collapse:collapse'>" + "<tr>" * 50_000 + "<tbody>" * 50_000
     ),
     "ruby": "<ruby>a<rt>" * 20_000,
+    "combining marks": "<p>x" + "\u0301" * 490_000,
+    "combining marks in pieces": "<p>x" + ("\u0301" * 20 + "</x>&#x301;") * 15_000,
+    "changes of direction": "<p dir=rtl>" + "\u202e\u2067x" * 150_000,
+    "elements of another direction": "<p dir=rtl>" + "<bdi>x</bdi><b dir=ltr>x</b>" * 35_000,
+    "combining marks between tags": "<p>x" + ("\u0301" * 29 + "<wbr>") * 28_000,
+    "fonts": "<style>"
+    + "".join(
+        f".a{n}{{font-family:{','.join(f'f{n}x{m}' for m in range(60))}}}" for n in range(500)
+    )
+    + "</style>"
+    + "".join(f"<p class=a{n % 500}>x" for n in range(4500)),
     "ruby by style": "<style>p{display:ruby}b{display:ruby-text}</style><p>" + "x<b>y" * 90_000,
     "scrolling boxes": "<style>*{overflow:scroll;height:9px}</style>" + P * 100_000,
     "list": "<ol reversed>" + "<li>x" * 150_000,

@@ -16,6 +16,7 @@ MAX_SHEETS = 300_000  # characters of all style elements of a mail; Gmail takes 
 MAX_SELECTORS = 3_000  # of a mail; a browser tries each of them on each element
 MAX_COSTLY = 40  # combinators and pseudo-classes for which it looks at the siblings, too
 MAX_VARIABLES = 100  # custom properties
+MAX_FONTS = 100  # different lists of fonts; a browser asks the system for each name
 MAX_LARGE = 1_000  # selectors of a large mail, which has no costly ones
 MAX_NESTING = 4
 MAX_SHORT = 100  # characters of a value that a browser repeats for many elements
@@ -85,7 +86,8 @@ _TOO_COSTLY = re.compile(
 )
 # Cells in each row and column, and a layer for each element
 _LARGE = re.compile(
-    r"display:.*(?:table-|list)|overflow.*(?:scroll|auto)|transform|clip-path|(?:opacity|position):",
+    r"display:.*(?:table-|list)|overflow.*(?:scroll|auto)|transform|clip-path|unicode-bidi"
+    r"|(?:opacity|position):",
     re.IGNORECASE,
 )
 
@@ -100,6 +102,7 @@ class Styles:
         self._room = MAX_SHEETS
         self._selectors = MAX_LARGE if large else MAX_SELECTORS
         self._costly = 0 if large else MAX_COSTLY
+        self._fonts: set[str] = set()
         self._variables = 0 if large else MAX_VARIABLES
 
     def attribute(self, source: str) -> str:
@@ -161,6 +164,9 @@ class Styles:
         if declaration.startswith("--"):
             self._variables -= 1
             return self._variables >= 0
+        if declaration.startswith(("font:", "font-family:")):
+            self._fonts.add(declaration)
+            return len(self._fonts) <= MAX_FONTS
         return bool(declaration) and not (self._large and _LARGE.match(declaration))
 
 

@@ -11,7 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from html import escape
+from itertools import islice
 from typing import NamedTuple
+from unicodedata import category
 from urllib.parse import unquote
 
 from ..mail.markup import TAG_NAME, attributes, end_of_declaration, unescape, unescape_attribute
@@ -24,6 +26,8 @@ MAX_DEPTH = 120  # open elements; a browser repeats formatting elements in each 
 MAX_IMAGES = 8_000_000  # characters of data: URIs in all, or a mail could show one 1,000 times
 MAX_ITEMS = 20_000  # of lists
 MAX_SPAN = 1_000  # columns or rows of one cell, and cells of a row
+MAX_MARKS = 30  # combining marks on one character; a browser's time grows with their square
+MAX_DIRECTIONS = 1_000  # characters, and elements, that change the direction of writing
 MAX_RUBY = 1_000  # annotations; a browser's time grows with their square
 MAX_SPANS = 5_000  # columns and rows that cells span beyond their own, in all
 
@@ -51,6 +55,11 @@ _ATTRIBUTE_NAMES = """
     role rowspan rules scope size span start summary text title type valign value vlink vspace width
 """
 _ATTRIBUTES = frozenset(_ATTRIBUTE_NAMES.split())
+_MOST = {
+    "li": MAX_ITEMS,
+    **dict.fromkeys(("ruby", "rt", "rp"), MAX_RUBY),
+    **dict.fromkeys(("bdi", "bdo", "dir"), MAX_DIRECTIONS),  # also the attribute dir
+}
 # The names of removed elements in the report's note
 _REMOVED = {
     "script": "script",
@@ -86,6 +95,9 @@ _ATTRIBUTE = re.compile(
 _DATA_IMAGE = re.compile(
     r"data:image/(?:png|gif|jpe?g|webp|bmp|avif|x-icon);base64,[A-Za-z0-9+/=]*+", re.IGNORECASE
 )
+_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_MARKS = re.compile(rf"(?:[^\w\s!-~]|<[^>]*+>){{{MAX_MARKS},}}+")  # also with tags between
+_MARK_OR_TAG = re.compile("<[^>]*+>|.")
 _HARMFUL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 # In a document of these types, images leave no gap below them (WHATWG 13.2.6.4.1)
@@ -146,8 +158,7 @@ class _Writer:
         self._styles = css.Styles(self._large)
         self._row = MAX_SPAN // 10 if self._large else MAX_SPAN
         self._spans = MAX_SPANS
-        self._ruby = MAX_RUBY
-        self._items = MAX_ITEMS
+        self._left = dict(_MOST)
         self._cells = [0]  # of the current row of each open table
         self._out: list[str] = []
         self._open: Counter[str] = Counter()
@@ -168,7 +179,7 @@ class _Writer:
                 self.removed[f"all beyond {MAX_NODES:,} elements"] = 1
                 break
             position = self._markup(start)
-        return "".join(self._out)
+        return _calmed("".join(self._out))
 
     def _text(self, text: str) -> None:
         # A reference may stand for a control character or a surrogate
@@ -254,6 +265,8 @@ class _Writer:
                     self._cells[-1] += span if name == "colspan" else 0
             elif name == "reversed" and self._large:
                 continue  # a browser would count the list for each item
+            elif name == "dir" and self._stalls("dir"):
+                continue
             elif name in _ATTRIBUTES:
                 kept[name] = _value(value)
             elif name == "style":
@@ -280,12 +293,10 @@ class _Writer:
         elif tag in ("td", "th", "col"):
             self._cells[-1] += 1
             return self._cells[-1] > self._row
-        elif tag == "li":
-            self._items -= 1
-            return self._items < 0
-        elif tag in ("ruby", "rt", "rp"):
-            self._ruby -= 1
-            return self._ruby < 0 or (self._open["ruby"] > 0) == (tag == "ruby")
+        elif tag in self._left:
+            self._left[tag] -= 1
+            nested = tag in ("ruby", "rt", "rp") and (self._open["ruby"] > 0) == (tag == "ruby")
+            return nested or self._left[tag] < 0
         return False
 
     def _span(self, value: str) -> int:
@@ -330,3 +341,22 @@ class _Writer:
 
 def _value(text: str) -> str:
     return _HARMFUL.sub("\ufffd", unescape_attribute(text))
+
+
+def _calmed(html: str) -> str:
+    """Without most of the marks on one character, and of the changes of direction."""
+    more = next(islice(_DIRECTION.finditer(html), MAX_DIRECTIONS, None), None)
+    if more is not None:
+        html = html[: more.start()] + _DIRECTION.sub("", html[more.start() :])
+    return _MARKS.sub(_fewer_marks, html)
+
+
+def _fewer_marks(run: re.Match[str]) -> str:
+    kept: list[str] = []
+    marks = 0
+    for char in _MARK_OR_TAG.findall(run[0]):
+        if char[0] != "<":
+            marks = marks + 1 if category(char) in ("Mn", "Me", "Mc", "Cf") else 0
+        if marks <= MAX_MARKS or char[0] == "<":
+            kept.append(char)
+    return "".join(kept)
