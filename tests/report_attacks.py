@@ -76,6 +76,21 @@ ATTACKS = {
         '<style>p{content:\'\n;background:url(URL)}\n q{content:"a\\";background:url(URL)}"}'
         "a[title='}p{background:url(URL)}']{color:red}</style><p>x<q>y</q>"
     ),
+    "style with newer rules": (
+        "<style media='x){}@import \"URL\";@media('>p{color:red}</style>"
+        "<style media=url(URL)>p{color:red}</style>"
+        "<style>@supports (background:url(URL)){p{background:url(URL)}}@layer a{@import 'URL';}"
+        "@import url(URL) layer(a);@media all{@import 'URL';p{--x:url(URL);background:var(--x)}}"
+        "p{--y:'URL';background:image-set(var(--y) 1x);background:var(--z,url(URL))}"
+        "p{&:hover,b{background:url(URL)}}@container (width>0){p{background:url(URL)}}"
+        "@property --p{syntax:'<url>';inherits:true;initial-value:url(URL)}</style>"
+        "<html style='background:url(URL)'><p style='--x:url(URL);background:var(--x)'><b>x</b>"
+    ),
+    "style escapes of quotes": (
+        '<style>p{content:\'\\27;background:url(URL)}b{content:"\\\n";background:url(URL)}'
+        "@\\000069mport 'URL';p{background:\\000075 rl(URL)}p{\\62 ackground:ur\\6c\t(URL)}"
+        "p{background:u\\\nrl(URL)}p{background:\\55\\52\\4c('URL')}</style><p>x<b>y</b>"
+    ),
     "style ends early": "<style>p{content:'</style><img src=x onerror=pwned()>'}</style><p>x",
     "style with CDATA": "<style><![CDATA[</style><script>pwned()</script>]]></style>",
     "style attribute breaks out": '<p style="color:red&quot; onmouseover=&quot;pwned()">x',

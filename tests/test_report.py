@@ -504,3 +504,28 @@ def test_writing_what_a_test_received_needs_no_jinja2() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_no_link_in_the_folder_is_followed(tmp_path: Path) -> None:
+    precious, folder = tmp_path / "precious", tmp_path / "report"
+    for path in ("marker", "tests/keep/data.json", "assets/report.css"):
+        (precious / path).parent.mkdir(parents=True, exist_ok=True)
+        (precious / path).write_text("precious")
+    folder.mkdir()
+    (folder / collect.MARKER).symlink_to(precious / "marker")
+    for name in ("tests", "assets"):
+        (folder / name).symlink_to(precious / name)
+    with pytest.raises(collect.ReportError, match="is not of an earlier report"):
+        collect.begin(folder)
+    (folder / collect.MARKER).unlink()
+    (folder / collect.MARKER).write_text("{}")
+    collect.begin(folder)
+    collect.write_test(folder, "t.py::test", came_to("passed"), [seen_server(stored(written()))])
+    (folder / "tests" / "link").symlink_to(precious / "tests" / "keep")
+    (folder / "index.html").symlink_to(precious / "marker")
+    rows = re.findall(r'href="tests/([^"/]+)', page_of(render.build(folder).parent))
+    assert rows and "link" not in rows
+    files = [path for path in precious.rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert {path.read_text() for path in files} == {"precious"}

@@ -353,6 +353,15 @@ def test_the_failed_test_is_shown_first_and_others_on_a_click(watch: Watch, repo
     playwright_api.expect(detail.get_by_role("heading", name="Welcome")).to_be_visible()
 
 
+def test_a_broken_fragment_breaks_nothing(watch: Watch, report: Path) -> None:
+    watch.page.goto((report / "index.html").as_uri() + "#%E0%A4%A")
+    detail = watch.page.frame_locator("iframe[name=detail]")
+    playwright_api.expect(detail.get_by_text("E assert 0")).to_be_visible()
+    watch.page.get_by_role("link", name="test_passes").click()
+    playwright_api.expect(detail.get_by_role("heading", name="Welcome")).to_be_visible()
+    assert watch.events == []
+
+
 def test_the_filter_finds_tests_by_name_subject_and_outcome(watch: Watch, report: Path) -> None:
     page = watch.page
     page.goto((report / "index.html").as_uri())

@@ -82,6 +82,24 @@ def test_mail_of_a_shared_server_is_saved_with_the_first_test(tmp_path: Path) ->
     assert path.read_bytes() == b"new\r\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_no_link_in_the_folder_is_followed(tmp_path: Path) -> None:
+    precious, folder = tmp_path / "precious", tmp_path / "mail"
+    precious.mkdir()
+    (precious / "0001.eml").write_text("precious")
+    folder.mkdir()
+    place = folder / save.folder_name("t.py::test")
+    place.symlink_to(precious)
+    (path,) = save_test(folder, "t.py::test", [stored(written())])
+    assert path.read_bytes() == written()
+    save._written.clear()
+    path.unlink()
+    path.symlink_to(precious / "0001.eml")
+    save_test(folder, "t.py::test", [stored(b"new\r\n")])
+    assert path.read_bytes() == b"new\r\n"
+    assert [each.read_text() for each in precious.iterdir()] == ["precious"]
+
+
 # ---- a folder that cannot be had
 
 WANTED = "a folder that can be written or made is wanted"

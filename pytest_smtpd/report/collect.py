@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from ..text import cut
+from . import files
 from .names import attachment_file, download_name, folder_name
 
 if TYPE_CHECKING:
@@ -104,18 +105,18 @@ def begin(folder: str | PathLike[str]) -> None:
     """
     root = Path(folder)
     try:
-        if not (root / MARKER).is_file():
+        if not (root / MARKER).is_file() or files.is_link(root / MARKER):
             for name in ("index.html", TESTS):
                 if (root / name).exists():
                     raise ReportError(
                         f"--smtpd-report: {root / name} exists and is not of an earlier report: "
                         "choose another folder"
                     )
-        elif (root / TESTS).is_dir() and not (root / TESTS).is_symlink():
+        elif (root / TESTS).is_dir() and not files.is_link(root / TESTS):
             shutil.rmtree(root / TESTS)
         (root / "index.html").unlink(missing_ok=True)
-        (root / TESTS).mkdir(parents=True, exist_ok=True)
-        (root / MARKER).write_text(json.dumps({"version": VERSION}) + "\n", "utf-8")
+        files.make_folder(root / TESTS)
+        files.write(root / MARKER, json.dumps({"version": VERSION}) + "\n")
     except OSError as error:
         raise ReportError(f"--smtpd-report: {error}") from None
 
@@ -129,8 +130,7 @@ def write_test(
     keep a message for many tests: it is written for the first of them only, and so is a session
     that has ended. Raises `OSError` as writing files does, and nothing else.
     """
-    tests = Path(folder, TESTS)
-    tests.mkdir(parents=True, exist_ok=True)
+    tests = files.make_folder(Path(folder, TESTS))
     being_made = Path(tempfile.mkdtemp(prefix=".new-", dir=tests))
     try:
         os.chmod(being_made, 0o755)  # with mkdtemp's 0o700 a web server could not read it
@@ -163,14 +163,14 @@ def write_test(
 def _put_in_place(being_made: Path, tests: Path, name: str) -> Path:
     for number in itertools.count(1):
         target = tests / (name if number == 1 else f"{name}.{number}")
-        if target.exists():
+        if os.path.lexists(target):
             continue
         try:
             # Fails if another process was faster, because no test's folder is empty
             being_made.rename(target)
             return target
         except OSError:
-            if not target.exists():
+            if not os.path.lexists(target):
                 raise
     raise AssertionError("unreachable")
 

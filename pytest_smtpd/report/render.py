@@ -7,7 +7,6 @@ of a mail is a separate file, written by `sanitize` and shown in a sandboxed fra
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..text import counted, escaped
+from . import files
 from .collect import DATA, MAX_TEXT, TESTS, VERSION, ReportError
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def build(folder: str | PathLike[str]) -> Path:
     """
     require()
     root = Path(folder)
-    (root / "assets").mkdir(parents=True, exist_ok=True)
+    assets = files.make_folder(root / "assets")
     for asset in _ASSETS:
-        shutil.copyfile(_HERE / asset, root / "assets" / asset)
+        files.write(assets / asset, (_HERE / asset).read_bytes())
     templates = _templates()
     rows: list[dict[str, Any]] = []
     unreadable = 0
@@ -74,7 +74,7 @@ def build(folder: str | PathLike[str]) -> Path:
         now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         root="",
     )
-    return _write(root / "index.html", page)
+    return files.write(root / "index.html", page)
 
 
 def _templates() -> jinja2.Environment:
@@ -130,6 +130,8 @@ def _clock(time: str) -> str:
 
 def _test_folders(root: Path) -> Iterator[Path]:
     for path in sorted((root / TESTS).glob("*")):
+        if files.is_link(path):
+            continue
         if path.name.startswith(".new-"):
             shutil.rmtree(path, ignore_errors=True)
         elif (path / DATA).is_file():
@@ -146,7 +148,7 @@ def _write_pages(test: Path, data: dict[str, Any], templates: jinja2.Environment
     common = {"root": "../../", "test": data, "row": row, "messages": messages}
     _shorten([session for server in data["servers"] for session in server["sessions"]])
     page = templates.get_template("test.html").render(**common)
-    _write(test / "index.html", page)
+    files.write(test / "index.html", page)
     if len(messages) > 1:
         template = templates.get_template("message.html")
         for number, message in enumerate(messages):
@@ -157,7 +159,7 @@ def _write_pages(test: Path, data: dict[str, Any], templates: jinja2.Environment
                 previous=messages[number - 1] if number else None,
                 next=messages[number + 1] if number + 1 < len(messages) else None,
             )
-            _write(test / message["page"], page)
+            files.write(test / message["page"], page)
     return row
 
 
@@ -264,10 +266,3 @@ def _natural(text: str) -> list[tuple[int, str]]:
     """``test[10]`` after ``test[9]``."""
     pieces = re.split(r"(\d{1,15})", text)
     return [(int(piece), "") if piece.isdecimal() else (0, piece) for piece in pieces]
-
-
-def _write(path: Path, text: str) -> Path:
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(text, "utf-8", errors="replace", newline="\n")
-    os.replace(new, path)
-    return path

@@ -11,7 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from html import escape
+from itertools import islice
 from typing import NamedTuple
+from unicodedata import category
 from urllib.parse import unquote
 
 from ..mime.html import TAG_NAME, attributes, end_of_declaration, unescape, unescape_attribute
@@ -19,8 +21,15 @@ from . import css
 
 MAX_SOURCE = 2_000_000  # characters; Gmail clips a mail after 102,000
 MAX_NODES = 200_000  # tags; a browser needs a second for them
+MAX_STYLED = 5_000  # tags; a mail with more is large, and has fewer styles
 MAX_DEPTH = 120  # open elements; a browser repeats formatting elements in each block
 MAX_IMAGES = 8_000_000  # characters of data: URIs in all, or a mail could show one 1,000 times
+MAX_ITEMS = 20_000  # of lists
+MAX_SPAN = 1_000  # columns or rows of one cell, and cells of a row
+MAX_MARKS = 30  # combining marks on one character; a browser's time grows with their square
+MAX_DIRECTIONS = 1_000  # characters, and elements, that change the direction of writing
+MAX_RUBY = 1_000  # annotations; a browser's time grows with their square
+MAX_SPANS = 5_000  # columns and rows that cells span beyond their own, in all
 
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
@@ -29,23 +38,28 @@ POLICY = (
 
 _TAG_NAMES = """
     a abbr acronym address article aside b bdi bdo big blockquote body br caption center cite code
-    col colgroup dd del dfn dir div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header
-    hr i img ins kbd li main mark ol p pre q rp rt ruby s samp section small span strike strong sub
-    sup table tbody td tfoot th thead time tr tt u ul var wbr
+    col colgroup dd del details dfn dir div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6
+    header hr html i img ins kbd li main mark menu nav nobr ol p pre q rp rt ruby s samp section
+    small span strike strong sub summary sup table tbody td tfoot th thead time tr tt u ul var wbr
 """
 _TAGS = frozenset(_TAG_NAMES.split())
 _VOID = frozenset({"br", "col", "hr", "img", "wbr"})
-_UNCLOSED_NAMES = "body dd dt li p rp rt tbody td tfoot th thead tr colgroup"
+_UNCLOSED_NAMES = "html body dd dt li p rp rt tbody td tfoot th thead tr colgroup"
 _UNCLOSED = frozenset(_UNCLOSED_NAMES.split())
 # If these are not closed, a browser opens them again in each block that follows (WHATWG 13.2.4.3)
-_FORMATTING_NAMES = "a b big code em font i s small strike strong tt u"
+_FORMATTING_NAMES = "a b big code em font i nobr s small strike strong tt u"
 _FORMATTING = frozenset(_FORMATTING_NAMES.split())
 _ATTRIBUTE_NAMES = """
     abbr align alink alt bgcolor border cellpadding cellspacing class clear color cols colspan
-    datetime dir face frame headers height hspace id lang link noshade nowrap reversed role rowspan
-    rules scope size span start summary text title type valign value vlink vspace width
+    datetime dir face frame headers height hidden hspace id lang link noshade nowrap open reversed
+    role rowspan rules scope size span start summary text title type valign value vlink vspace width
 """
 _ATTRIBUTES = frozenset(_ATTRIBUTE_NAMES.split())
+_MOST = {
+    "li": MAX_ITEMS,
+    **dict.fromkeys(("ruby", "rt", "rp"), MAX_RUBY),
+    **dict.fromkeys(("bdi", "bdo", "dir"), MAX_DIRECTIONS),  # also the attribute dir
+}
 # The names of removed elements in the report's note
 _REMOVED = {
     "script": "script",
@@ -81,10 +95,21 @@ _ATTRIBUTE = re.compile(
 _DATA_IMAGE = re.compile(
     r"data:image/(?:png|gif|jpe?g|webp|bmp|avif|x-icon);base64,[A-Za-z0-9+/=]*+", re.IGNORECASE
 )
+_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_MARKS = re.compile(rf"(?:[^\w\s!-~]|<[^>]*+>){{{MAX_MARKS},}}+")  # also with tags between
+_MARK_OR_TAG = re.compile("<[^>]*+>|.")
 _HARMFUL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
-_HEAD = f"""<!doctype html>
-<html>
+# In a document of these types, images leave no gap below them (WHATWG 13.2.6.4.1)
+_TRANSITIONAL = re.compile(
+    r"""\s*+<!doctype\s++html\s++public\s++
+        "-//w3c//dtd\ (?:xhtml\ 1\.0|html\ 4\.01)\ transitional//[^>"]*+"\s*+"http""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_LIMITED_QUIRKS = """<!doctype html public "-//W3C//DTD XHTML 1.0 Transitional//EN" "">
+"""
+# What follows is in the head up to the first element of the mail that is no style
+_HEAD = f"""<html>
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
@@ -94,16 +119,11 @@ _HEAD = f"""<!doctype html>
 <meta name="viewport" content="width=device-width">
 <title>HTML body of a message</title>
 <style>
-html {{ background: #fff; color: #000; overflow-wrap: anywhere }}
-body {{ margin: 16px; font-family: sans-serif }}
-:where(a[title]) {{ color: #0b57d0; text-decoration: underline }}
-:where(img[src="data:,"]) {{
-  display: inline-block; outline: 1px dashed #999; outline-offset: -1px; font-size: 13px;
-  overflow: hidden
-}}
+:where(html) {{ background: #fff; color: #000; overflow-wrap: break-word }}
+:where(body) {{ margin: 16px; font-family: sans-serif }}
+:where(a[title]) {{ color: #00e; text-decoration: underline; cursor: pointer }}
+:where(img[src="data:,"]) {{ outline: 1px dashed #999; outline-offset: -1px }}
 </style>
-</head>
-<body>
 """
 
 
@@ -117,7 +137,8 @@ class Sanitized(NamedTuple):
 def document(source: str, images: Mapping[str, str] | None = None) -> Sanitized:
     """A complete document for a frame; `images` maps Content-IDs to data: URIs."""
     body, removed = sanitize(source, images)
-    return Sanitized(f"{_HEAD}{body}\n</body>\n</html>\n", removed)
+    doctype = _LIMITED_QUIRKS if _TRANSITIONAL.match(source) else "<!doctype html>\n"
+    return Sanitized(f"{doctype}{_HEAD}{body}\n</body>\n</html>\n", removed)
 
 
 def sanitize(source: str, images: Mapping[str, str] | None = None) -> Sanitized:
@@ -133,6 +154,12 @@ class _Writer:
         self._source = source
         self._images = images
         self._room = MAX_IMAGES
+        self._large = source.count("<") > MAX_STYLED
+        self._styles = css.Styles(self._large)
+        self._row = MAX_SPAN // 10 if self._large else MAX_SPAN
+        self._spans = MAX_SPANS
+        self._left = dict(_MOST)
+        self._cells = [0]  # of the current row of each open table
         self._out: list[str] = []
         self._open: Counter[str] = Counter()
         self._depth = 0
@@ -152,7 +179,7 @@ class _Writer:
                 self.removed[f"all beyond {MAX_NODES:,} elements"] = 1
                 break
             position = self._markup(start)
-        return "".join(self._out)
+        return _calmed("".join(self._out))
 
     def _text(self, text: str) -> None:
         # A reference may stand for a control character or a surrogate
@@ -181,7 +208,7 @@ class _Writer:
         if tag == "meta" and "http-equiv" in attributes:
             self.removed["meta element"] += 1
         if tag in _RAW_END:
-            return self._raw(tag, end.end())
+            return self._raw(tag, end.end(), attributes)
         if tag in _TAGS:
             self._start_tag(tag, attributes)
         return end.end()
@@ -193,14 +220,16 @@ class _Writer:
         self._out.append("&lt;")
         return start + 1
 
-    def _raw(self, tag: str, start: int) -> int:
+    def _raw(self, tag: str, start: int, attributes: dict[str, str]) -> int:
         end = _RAW_END[tag].search(self._source, start)
         content = self._source[start : end.start() if end else len(self._source)]
         if tag == "style":
             self._css_note(content)
-            rules = css.stylesheet(content)
-            if rules:
-                self._out.append(f"<style>{rules}</style>")
+            if attributes.get("type", "text/css").strip().lower() in ("", "text/css"):
+                rules = self._styles.sheet(content, _value(attributes.get("media", "")))
+                self._out.append(f"<style>{rules}</style>" if rules else "")
+                if self._styles.exhausted:
+                    self.removed["style beyond the bounds"] = 1
         elif tag == "xmp":
             self._out.append(escape(content, quote=False))
         return end.start() if end else -1
@@ -215,6 +244,8 @@ class _Writer:
         return found
 
     def _start_tag(self, tag: str, attributes: dict[str, str]) -> None:
+        if self._stalls(tag):
+            return
         if tag not in _VOID and tag not in _UNCLOSED:
             if self._depth >= MAX_DEPTH:
                 self.removed["elements nested too deep"] += 1
@@ -228,26 +259,59 @@ class _Writer:
             self._open[tag] += 1
         kept: dict[str, str] = {}
         for name, value in attributes.items():
-            if name in _ATTRIBUTES:
+            if name in ("colspan", "rowspan", "span"):
+                if span := self._span(value):
+                    kept[name] = str(span)
+                    self._cells[-1] += span if name == "colspan" else 0
+            elif name == "reversed" and self._large:
+                continue  # a browser would count the list for each item
+            elif name == "dir" and self._stalls("dir"):
+                continue
+            elif name in _ATTRIBUTES:
                 kept[name] = _value(value)
             elif name == "style":
                 self._css_note(value)
-                kept[name] = css.declarations(_value(value))
+                kept[name] = self._styles.attribute(_value(value))
             elif name.startswith("on"):
                 self.removed["event handler"] += 1
             elif name in ("background", "poster"):
                 self.removed["remote image"] += 1
         if tag == "img":
             kept["src"] = self._image(_value(attributes.get("src", "")).strip())
-        elif tag == "a" and attributes.get("href"):
-            # Only shown: the page lists the links, outside the frame
+        elif tag == "a" and "href" in attributes:
+            # Only shown: the page lists the links, outside the frame. `css` styles links by it
             kept["title"] = _value(attributes["href"])[:2000]
         written = "".join(f' {name}="{escape(value)}"' for name, value in kept.items())
         self._out.append(f"<{tag}{written}>")
 
+    def _stalls(self, tag: str) -> bool:
+        """Whether a browser's time for this element grows with those before it."""
+        if tag == "table":
+            self._cells.append(0)
+        elif tag == "tr":
+            self._cells[-1] = 0
+        elif tag in ("td", "th", "col"):
+            self._cells[-1] += 1
+            return self._cells[-1] > self._row
+        elif tag in self._left:
+            self._left[tag] -= 1
+            nested = tag in ("ruby", "rt", "rp") and (self._open["ruby"] > 0) == (tag == "ruby")
+            return nested or self._left[tag] < 0
+        return False
+
+    def _span(self, value: str) -> int:
+        number = re.match(r"\s*+0*+(\d{1,6})", value)
+        span = min(self._row, int(number[1])) if number else 1
+        if span < 2 or span > self._spans:
+            return 0
+        self._spans -= span
+        return span
+
     def _end_tag(self, tag: str) -> None:
-        if tag not in _TAGS or tag in _VOID or tag == "body" or not self._open[tag]:
+        if tag not in _TAGS or tag in _VOID or tag in ("html", "body") or not self._open[tag]:
             return
+        if tag == "table" and len(self._cells) > 1:
+            self._cells.pop()
         self._open[tag] -= 1
         self._formatting -= tag in _FORMATTING
         if tag not in _UNCLOSED:
@@ -277,3 +341,22 @@ class _Writer:
 
 def _value(text: str) -> str:
     return _HARMFUL.sub("\ufffd", unescape_attribute(text))
+
+
+def _calmed(html: str) -> str:
+    """Without most of the marks on one character, and of the changes of direction."""
+    more = next(islice(_DIRECTION.finditer(html), MAX_DIRECTIONS, None), None)
+    if more is not None:
+        html = html[: more.start()] + _DIRECTION.sub("", html[more.start() :])
+    return _MARKS.sub(_fewer_marks, html)
+
+
+def _fewer_marks(run: re.Match[str]) -> str:
+    kept: list[str] = []
+    marks = 0
+    for char in _MARK_OR_TAG.findall(run[0]):
+        if char[0] != "<":
+            marks = marks + 1 if category(char) in ("Mn", "Me", "Mc", "Cf") else 0
+        if marks <= MAX_MARKS or char[0] == "<":
+            kept.append(char)
+    return "".join(kept)

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from ..mailbox.mailbox import Mailbox
-from ..mailbox.store import Store
+from . import files
 from .names import folder_name
 
 if TYPE_CHECKING:
@@ -57,7 +56,11 @@ def save_test(folder: str | PathLike[str], nodeid: str, messages: Iterable[Messa
     else:
         name = f"{name}.{_written[key]}"
     new = [message for message in messages if message not in _saved]
-    paths = Mailbox(Store(new)).save(Path(folder, name)) if new else []
+    place = files.make_folder(Path(folder, name)) if new else Path()
+    paths = [
+        files.write(place / f"{number:04}.eml", message.raw)
+        for number, message in enumerate(new, start=1)
+    ]
     _saved.update(new)
     return paths
 
@@ -65,7 +68,7 @@ def save_test(folder: str | PathLike[str], nodeid: str, messages: Iterable[Messa
 def _remove_old(folder: Path, name: str) -> None:
     """Removes only files that `save_test` writes: DIR may be a folder with other files."""
     for old in [folder / name, *folder.glob(f"{name}.[0-9]*")]:
-        if old.is_symlink() or not old.is_dir():
+        if files.is_link(old) or not old.is_dir():
             continue
         for path in old.glob("[0-9][0-9][0-9][0-9]*.eml"):
             path.unlink()

@@ -47,7 +47,7 @@ function selectTests() {
   };
   narrow.addEventListener("change", aim);
   aim();
-  const chosen = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const chosen = document.getElementById(location.hash.slice(1));
   if (chosen && chosen.matches(".tests a")) {
     if (!narrow.matches) frame.src = chosen.href;
     mark(chosen);
