@@ -275,7 +275,7 @@ TEMPLATES = {
         "<!doctype html><style media=print>p{display:none}</style><style "
         "media='screen'>p{color:#060}"
         f"</style><style type='text/plain'>p{{color:red}}</style><p>{LOREM}</p>{_ORDER}"
-        "<p>Seen</p>"
+        "<!-- tracking --!><p>Seen</p><!-- -->"
     ),
     "transactional: modern": (
         "<!doctype html><style>:root{--Ink:#334;--gap:calc(2px * 6)} body{color:var(--Ink)}"
