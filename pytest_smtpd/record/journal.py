@@ -19,7 +19,7 @@ logger = logging.getLogger("pytest_smtpd")
 
 
 class SessionJournal(SessionRecord):
-    """The writing side of a record. Methods are called on the server's thread."""
+    """The writing side of a record, on the server's thread: the engine's `Journal`, and more."""
 
     def __init__(self, peer: tuple[str, int] = ("", 0), mask: Mask | None = None) -> None:
         super().__init__(peer, mask)
@@ -28,19 +28,15 @@ class SessionJournal(SessionRecord):
         self._logged = logger.isEnabledFor(logging.DEBUG)
 
     def client(self, line: bytes) -> None:
-        """A command line from the client, without its CRLF, secrets masked."""
         self._add("command", line)
 
     def note(self, text: bytes) -> None:
-        """Something else that the client did: an answer to AUTH, a line that is too long."""
         self._add("other", text)
 
     def content(self, octets: int) -> None:
-        """This many octets of a message's content came."""
         self._add("content", b"<%d octets>" % octets)
 
     def server(self, reply: bytes) -> None:
-        """A reply, with the CRLF of each of its lines."""
         if reply.find(b"\r\n") == len(reply) - 2:
             self._add("reply", reply)  # with its CRLF, so that equal replies share their octets
         else:
@@ -50,7 +46,6 @@ class SessionJournal(SessionRecord):
             self._add("reply", last)
 
     def message(self, raw: bytes, eight_bit: bool) -> None:
-        """A whole message came; `eight_bit` says that octets over 127 were announced."""
         self._uninspected += 1
         self._uninspected_octets += len(raw)
         few = self._uninspected <= MAX_UNINSPECTED
@@ -61,7 +56,6 @@ class SessionJournal(SessionRecord):
                 self.violation(code)
 
     def violation(self, code: str) -> None:
-        """A violation, by its code in the table of violations."""
         self._counts[code] = count = self._counts.get(code, 0) + 1
         if count <= MAX_VIOLATIONS:
             self._noted.append(code)
