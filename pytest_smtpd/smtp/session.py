@@ -155,11 +155,11 @@ class Session(Standing):
         self.command = said.command
         if isinstance(asked, Reply):
             self.send(asked)
-            return None
-        if isinstance(asked, Chunk):
+        elif isinstance(asked, Chunk):
             self.begin_chunk(asked.octets, last=asked.last)
-            return None
-        return asked
+        else:
+            return asked
+        return None
 
     def _answer_refused(self, refused: Refused) -> None:
         if refused.skips:
@@ -238,7 +238,7 @@ class Session(Standing):
             assert reply is None or isinstance(reply, Reply)
             self._begin_exchange(event, reply)
             return
-        if not isinstance(event, Noop):  # a NOOP may be a line of a message's text
+        if self.conduct.misled and not isinstance(event, Noop):  # NOOP may be a line of a message
             self.conduct.misled = False
         usual = EFFECTS[type(event)](self, event)
         if reply is None:
