@@ -322,6 +322,17 @@ def test_commands_are_bounded_like_exchanges() -> None:
     assert all(f"250 {command.argument}" == command.reply for command in commands)
 
 
+@pytest.mark.parametrize("reply", [b"250 OK\r\n", b"250-O\r\n250 K\r\n"])
+def test_a_command_whose_reply_is_left_out_is_left_out_too(reply: bytes) -> None:
+    record = SessionJournal()
+    record.server(b"220-a\r\n220-b\r\n220 c\r\n")
+    for number in range(2000):
+        record.client(b"NOOP %d" % number)
+        record.server(reply)
+    text = reply.decode().strip().replace("\r\n", "\n")
+    assert {command.reply for command in record.commands} == {text}
+
+
 def test_what_is_no_command() -> None:
     record = SessionJournal()
     record.note(b"(a line of over 65536 octets)")

@@ -6,12 +6,4 @@ from .journal import SessionJournal
 from .mask import Mask
 from .session import Command, EndedBy, Exchange, SessionRecord, TLSInfo
 
-__all__ = [
-    "Command",
-    "EndedBy",
-    "Exchange",
-    "Mask",
-    "SessionJournal",
-    "SessionRecord",
-    "TLSInfo",
-]
+__all__ = ["Command", "EndedBy", "Exchange", "Mask", "SessionJournal", "SessionRecord", "TLSInfo"]

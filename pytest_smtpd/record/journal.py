@@ -8,64 +8,44 @@ from collections import deque
 from ..clock import monotonic
 from ..smtp.content import violations_in
 from .mask import Mask
-from .session import (
-    HEAD,
-    MAX_VIOLATIONS,
-    TAIL,
-    EndedBy,
-    Entry,
-    Kind,
-    SessionRecord,
-    Uninspected,
-    address,
-)
+from .session import HEAD, MAX_VIOLATIONS, TAIL, EndedBy, Kind, SessionRecord, Uninspected, address
 
 # A session keeps the octets of its first messages, to inspect them when somebody asks: this many
 # messages, or more of them up to this many octets
 MAX_UNINSPECTED = 100
 MAX_UNINSPECTED_OCTETS = 1 << 26
-MAX_ANSWERS = 100  # replies to one command that `last_refusal` looks at: LMTP has many
 
 logger = logging.getLogger("pytest_smtpd")
 
 
 class SessionJournal(SessionRecord):
-    """The writing side of a record. Methods are called on the server's thread."""
+    """The writing side of a record, on the server's thread: the engine's `Journal`, and more."""
 
     def __init__(self, peer: tuple[str, int] = ("", 0), mask: Mask | None = None) -> None:
         super().__init__(peer, mask)
-        self._answers = self._unasked  # the replies to what the client said last
         self._uninspected = self._uninspected_octets = 0
         self._counts: dict[str, int] = {}
         self._logged = logger.isEnabledFor(logging.DEBUG)
 
     def client(self, line: bytes) -> None:
-        """A command line from the client, without its CRLF, secrets masked."""
-        self._ask("command", line)
+        self._add("command", line)
 
     def note(self, text: bytes) -> None:
-        """Something else that the client did: an answer to AUTH, a line that is too long."""
-        self._ask("other", text)
+        self._add("other", text)
 
     def content(self, octets: int) -> None:
-        """This many octets of a message's content came."""
-        unanswered = self._answers  # of BDAT, whose reply follows its chunk
-        self._ask("content", b"<%d octets>" % octets, None if unanswered else unanswered)
+        self._add("content", b"<%d octets>" % octets)
 
     def server(self, reply: bytes) -> None:
-        """A reply, with the CRLF of each of its lines."""
-        answers = self._answers
-        if len(answers) < MAX_ANSWERS:
-            answers.append(reply)
         if reply.find(b"\r\n") == len(reply) - 2:
-            # With its CRLF, so that equal replies share their octets
-            self._add((monotonic(), "reply", reply, answers))
+            self._add("reply", reply)  # with its CRLF, so that equal replies share their octets
         else:
-            for line in reply.removesuffix(b"\r\n").split(b"\r\n"):
-                self._add((monotonic(), "reply", line, answers))
+            *lines, last = reply.removesuffix(b"\r\n").split(b"\r\n")
+            for line in lines:
+                self._add("more", line)
+            self._add("reply", last)
 
     def message(self, raw: bytes, eight_bit: bool) -> None:
-        """A whole message came; `eight_bit` says that octets over 127 were announced."""
         self._uninspected += 1
         self._uninspected_octets += len(raw)
         few = self._uninspected <= MAX_UNINSPECTED
@@ -76,16 +56,12 @@ class SessionJournal(SessionRecord):
                 self.violation(code)
 
     def violation(self, code: str) -> None:
-        """A violation, by its code in the table of violations."""
         self._counts[code] = count = self._counts.get(code, 0) + 1
         if count <= MAX_VIOLATIONS:
             self._noted.append(code)
 
-    def _ask(self, kind: Kind, octets: bytes, answers: list[bytes] | None = None) -> None:
-        self._answers = answers = [] if answers is None else answers
-        self._add((monotonic(), kind, octets, answers))
-
-    def _add(self, entry: Entry) -> None:
+    def _add(self, kind: Kind, octets: bytes) -> None:
+        entry = (monotonic(), kind, octets)
         if len(self._head) < HEAD:
             self._head.append(entry)
         else:

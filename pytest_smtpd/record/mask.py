@@ -15,14 +15,12 @@ class Mask:
 
     def add(self, users: Mapping[str, str]) -> None:
         """Learns passwords. A password stays a secret when the users change."""
-        from base64 import b64encode
-
-        from ..smtp.auth.sasl import encoded  # loads hashlib and hmac
+        from ..smtp.auth.sasl import b64, encoded  # loads hashlib and hmac
 
         for user, password in users.items():
             self._secrets.update((password, *_inside_repr(password)))
             for octets in (encoded(password), encoded(f"\0{user}\0{password}")):
-                self._secrets.add(b64encode(octets).decode().rstrip("="))
+                self._secrets.add(b64(octets).rstrip("="))
             self._secrets.update(_inside_base64(encoded(password)))
         longest_first = sorted(self._secrets, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(_as_pattern, longest_first)))
@@ -43,10 +41,10 @@ def _inside_repr(text: str) -> set[str]:
 
 def _inside_base64(octets: bytes) -> Iterator[str]:
     """The base64 forms of octets behind any prefix: they depend on its length modulo 3."""
-    from base64 import b64encode
+    from ..smtp.auth.sasl import b64
 
     for before in range(3):
-        text = b64encode(bytes(before) + octets).decode()
+        text = b64(bytes(before) + octets)
         inside = text[-(-before * 8 // 6) : (before + len(octets)) * 8 // 6]
         if len(inside) > 7:  # a shorter one may stand anywhere by chance
             yield inside

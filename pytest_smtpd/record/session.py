@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -24,10 +23,9 @@ HEAD = MAX_EXCHANGES // 2
 TAIL = MAX_EXCHANGES - HEAD
 _BEGIN_ANEW = (b"EHLO", b"HELO", b"LHLO", b"MAIL", b"RSET")
 
-Kind = Literal["command", "content", "other", "reply"]
-# The time by the clock, what it is, the octets, and the replies to it. The list of replies grows
-# while they come
-Entry = tuple[float, Kind, bytes, list[bytes]]
+# "more" is a line of a reply before its last line, which is "reply"
+Kind = Literal["command", "content", "other", "more", "reply"]
+Entry = tuple[float, Kind, bytes]  # the time is that of the clock
 EndedBy = Literal["quit", "client", "server", "fault", "timeout"]
 
 
@@ -116,7 +114,6 @@ class SessionRecord:
         self._head: list[Entry] = []
         self._tail: deque[Entry] | None = None  # from when the head is full
         self._behind_head = 0  # entries that came after the head was full
-        self._unasked: list[bytes] = []  # replies before the client said anything
         self._noted: list[str | Uninspected] = []  # codes of violations, and where more may be
         self._is_closed = False
         # Held until the session has ended; an Event would cost a third of a whole record
@@ -138,10 +135,9 @@ class SessionRecord:
     @property
     def commands(self) -> list[Command]:
         """The client's commands so far, in order; those among the `exchanges` that are kept."""
-        head, _, tail = self._entries()
         return [
-            self._command(octets, replies)
-            for _, kind, octets, replies in (*head, *tail)
+            self._command(line, replies)
+            for kind, line, replies in self._dialogue()
             if kind == "command"
         ]
 
@@ -153,17 +149,37 @@ class SessionRecord:
         tail = [] if self._tail is None else list(self._tail.copy())
         return self._head[:], max(0, behind - len(tail)), tail
 
-    def _command(self, octets: bytes, replies: list[bytes]) -> Command:
-        verb, _, argument = self._text(octets).strip().partition(" ")
-        reply = None
-        if replies:
-            lines = replies[0].removesuffix(b"\r\n").split(b"\r\n")
-            reply = "\n".join(map(self._text, lines))
+    def _dialogue(self) -> list[tuple[Kind, bytes, list[list[bytes]]]]:
+        """What the client said, each with the replies to it; a reply is a list of its lines."""
+        head, left_out, tail = self._entries()
+        replies: list[list[bytes]] = []
+        said: list[tuple[Kind, bytes, list[list[bytes]]]] = [("other", b"", replies)]
+        is_first_line = True
+        for number, (_, kind, octets) in enumerate((*head, *tail)):
+            if left_out and number == len(head):
+                if not (replies and is_first_line):  # the reply, or some of it, is left out
+                    said.pop()
+                replies, is_first_line = [], True  # what the next replies answer is left out
+            if kind in ("more", "reply"):
+                if is_first_line:
+                    replies.append([])
+                replies[-1].append(octets)
+                is_first_line = kind == "reply"
+            else:
+                # The reply to BDAT follows its chunk
+                replies = replies if kind == "content" and not replies else []
+                said.append((kind, octets, replies))
+        return said
+
+    def _command(self, line: bytes, replies: list[list[bytes]]) -> Command:
+        verb, _, argument = self._text(line).strip().partition(" ")
+        reply = "\n".join(map(self._text, replies[0])) if replies else None
         return Command(verb.upper(), argument.strip(), reply)
 
     def _shown(self, entry: Entry) -> Exchange:
-        at, kind, octets, _ = entry
-        return Exchange(at - self._start, "S" if kind == "reply" else "C", self._text(octets))
+        at, kind, octets = entry
+        who: Literal["C", "S"] = "S" if kind in ("more", "reply") else "C"
+        return Exchange(at - self._start, who, self._text(octets))
 
     def _text(self, octets: bytes) -> str:
         text = octets.removesuffix(b"\r\n").decode("utf-8", "backslashreplace")
@@ -192,9 +208,9 @@ class SessionRecord:
         or if a message was accepted after the refusal.
         """
         refusal, follows, before = None, False, b""
-        for asked, is_content, replies in self._answered():
+        for kind, asked, replies in self._dialogue():
             for reply in replies:
-                line = reply.removesuffix(b"\r\n").rpartition(b"\r\n")[2]
+                line = reply[-1]
                 if line[:1] in (b"4", b"5"):
                     if not (follows and line.startswith(b"503")):
                         shown = self._text(line)
@@ -202,18 +218,10 @@ class SessionRecord:
                         follows = True
                 elif line[:1] == b"2" and asked[:4].upper() in _BEGIN_ANEW:
                     follows = False
-                elif is_content and _ends_message(before):
+                elif kind == "content" and _ends_message(before):
                     refusal = None
             before = asked
         return refusal
-
-    def _answered(self) -> Iterator[tuple[bytes, bool, list[bytes]]]:
-        """What the client said, whether it was content, and the replies, as they were noted."""
-        yield b"", False, self._unasked[:]
-        head, _, tail = self._entries()
-        for _, kind, octets, replies in (*head, *tail):
-            if kind != "reply":
-                yield octets, kind == "content", replies[:]
 
     def wait_closed(self, timeout: float = 5.0) -> bool:
         """Blocks until the session has ended, `timeout` seconds at most. Returns whether it has."""

@@ -11,22 +11,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from . import grammar, replies
+from . import events, grammar, replies
 from .commands import COMMANDS, UNIMPLEMENTED, Command, Phase, why_not
-from .events import (
-    Auth,
-    Data,
-    Event,
-    Hello,
-    Mail,
-    Noop,
-    Parameters,
-    Quit,
-    Rcpt,
-    Rset,
-    StartTLS,
-    Transaction,
-)
+from .events import Event, Parameters
 from .grammar import Refused
 from .replies import Reply, fill
 from .standing import Standing
@@ -189,23 +176,24 @@ def _obstacle(said: CommandLine, session: Standing) -> Refused | None:
 # ---- one function for each command: reads the argument
 
 
-def _hello(said: CommandLine, session: Standing) -> Hello:
-    return Hello(said.verb, grammar.hello_name(said.argument, said.verb))
+def _hello(said: CommandLine, session: Standing) -> events.Hello:
+    return events.Hello(said.verb, grammar.hello_name(said.argument, said.verb))
 
 
-def _starttls(said: CommandLine, session: Standing) -> StartTLS:
+def _starttls(said: CommandLine, session: Standing) -> events.StartTLS:
     grammar.no_argument(said.argument, "STARTTLS")
     if session.tls:
         raise Refused(fill(replies.OUT_OF_ORDER, why="TLS is active already"))
-    return StartTLS()
+    return events.StartTLS()
 
 
-def _auth(said: CommandLine, session: Standing) -> Auth:
-    from .auth import exchange
+def _auth(said: CommandLine, session: Standing) -> events.Auth:
+    from .auth.exchange import decode_initial
+    from .auth.mechanisms import MECHANISMS
 
     word, _, initial = said.argument.partition(b" ")
     mechanism = word.upper().decode("ascii", "replace")
-    if initial and exchange.is_cleartext(mechanism):
+    if initial and mechanism in MECHANISMS and MECHANISMS[mechanism].cleartext:
         note_cleartext(session)
     if session.user is not None:
         raise Refused(fill(replies.OUT_OF_ORDER, why="already authenticated"))
@@ -216,23 +204,23 @@ def _auth(said: CommandLine, session: Standing) -> Auth:
     if mechanism not in session.profile.mechanisms:
         raise Refused(replies.UNKNOWN_MECHANISM)
     try:
-        return Auth(mechanism, exchange.decode_initial(initial.strip(b" ")))
+        return events.Auth(mechanism, decode_initial(initial.strip(b" ")))
     except ValueError:
         raise Refused(replies.BAD_BASE64, "bad-syntax") from None
 
 
-def _mail(said: CommandLine, session: Standing) -> Mail:
+def _mail(said: CommandLine, session: Standing) -> events.Mail:
     address, parameters = _path(said, "FROM:", session)
     limit, declared = session.profile.max_size, parameters.get("SIZE")
     if declared and limit is not None and int(declared) > limit:
         raise Refused(replies.TOO_BIG, "size-exceeded")  # RFC 1870 section 6.1
-    transaction = Transaction(address, parameters, [], [], session.tag)
+    transaction = events.Transaction(address, parameters, [], [], session.tag)
     if not address.isascii() and not transaction.utf8:
         raise Refused(replies.NEEDS_SMTPUTF8, "non-ascii-command")
-    return Mail(address, transaction)
+    return events.Mail(address, transaction)
 
 
-def _rcpt(said: CommandLine, session: Standing) -> Rcpt:
+def _rcpt(said: CommandLine, session: Standing) -> events.Rcpt:
     transaction = session.transaction
     assert transaction is not None
     address, parameters = _path(said, "TO:", session)
@@ -243,7 +231,7 @@ def _rcpt(said: CommandLine, session: Standing) -> Rcpt:
     limit = session.profile.max_recipients
     if limit is not None and len(transaction.rcpt_to) >= limit:
         raise Refused(replies.TOO_MANY_RECIPIENTS)
-    return Rcpt(address, parameters, transaction)
+    return events.Rcpt(address, parameters, transaction)
 
 
 def _path(said: CommandLine, keyword: str, session: Standing) -> tuple[str, Parameters]:
@@ -257,33 +245,25 @@ def _path(said: CommandLine, keyword: str, session: Standing) -> tuple[str, Para
     return address, grammar.parameters(parameters, said.verb, offered)
 
 
-def _data(said: CommandLine, session: Standing) -> Data:
+def _data(said: CommandLine, session: Standing) -> events.Data:
     grammar.no_argument(said.argument, "DATA")
     transaction = session.transaction
     assert transaction is not None
     if transaction.binary:
         # RFC 3030 section 3: only BDAT can carry it
         raise Refused(fill(replies.OUT_OF_ORDER, why="BINARYMIME needs BDAT"))
-    return Data(transaction)
+    return events.Data(transaction)
 
 
-def _bdat(said: CommandLine, session: Standing) -> Chunk:
-    return Chunk(*grammar.chunk(said.argument))
-
-
-def _rset(said: CommandLine, session: Standing) -> Rset:
+def _rset(said: CommandLine, session: Standing) -> events.Rset:
     grammar.no_argument(said.argument, "RSET")
-    return Rset()
+    return events.Rset()
 
 
-def _noop(said: CommandLine, session: Standing) -> Noop:
-    return Noop()
-
-
-def _quit(said: CommandLine, session: Standing) -> Quit:
+def _quit(said: CommandLine, session: Standing) -> events.Quit:
     grammar.no_argument(said.argument, "QUIT")
-    session.conduct.quits()
-    return Quit()
+    session.conduct.said_quit = True
+    return events.Quit()
 
 
 def _verify(said: CommandLine, session: Standing) -> Reply:
@@ -318,9 +298,9 @@ _HANDLERS: dict[str, Callable[[CommandLine, Standing], Event | Chunk | Reply]] =
     "MAIL": _mail,
     "RCPT": _rcpt,
     "DATA": _data,
-    "BDAT": _bdat,
+    "BDAT": lambda said, session: Chunk(*grammar.chunk(said.argument)),
     "RSET": _rset,
-    "NOOP": _noop,
+    "NOOP": lambda said, session: events.Noop(),
     "VRFY": _verify,
     "EXPN": _verify,
     "HELP": _help,

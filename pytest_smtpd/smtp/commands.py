@@ -61,10 +61,7 @@ COMMANDS: dict[str, Command] = {
         "STARTTLS", {Phase.READY: Phase.START}, "STARTTLS", before_tls=True, before_auth=True
     ),
     "AUTH": Command(
-        "AUTH mechanism [initial-response]",
-        {Phase.READY: Phase.READY},
-        "AUTH",
-        before_auth=True,
+        "AUTH mechanism [initial-response]", {Phase.READY: Phase.READY}, "AUTH", before_auth=True
     ),
     "MAIL": Command("MAIL FROM:<address> [parameters]", {Phase.READY: Phase.SENDER}, in_group=True),
     "RCPT": Command(
@@ -103,20 +100,11 @@ LAST_CHUNK = COMMANDS["BDAT"]._replace(
 # Known, not done here: RFC 821's mail-to-terminal commands, RFC 1985, RFC 2645, RFC 4468
 UNIMPLEMENTED = frozenset({"TURN", "SEND", "SOML", "SAML", "ETRN", "ATRN", "BURL", "XCLIENT"})
 
-_WHY: dict[tuple[str, Phase], str] = {
-    ("MAIL", Phase.SENDER): "sender already given",
-    ("MAIL", Phase.RECIPIENT): "sender already given",
-    ("RCPT", Phase.READY): "MAIL first",
-    ("DATA", Phase.READY): "MAIL first",
-    ("BDAT", Phase.READY): "MAIL first",
-    ("DATA", Phase.SENDER): "no valid recipients",
-    ("BDAT", Phase.SENDER): "no valid recipients",
-    ("AUTH", Phase.SENDER): "not during a mail transaction",
-    ("AUTH", Phase.RECIPIENT): "not during a mail transaction",
-    ("STARTTLS", Phase.SENDER): "not during a mail transaction",
-    ("STARTTLS", Phase.RECIPIENT): "not during a mail transaction",
+_WHY = {
+    "MAIL": "sender already given",
+    "AUTH": "not during a mail transaction",
+    "STARTTLS": "not during a mail transaction",
 }
-
 _WHY_PHASE: dict[Phase, str] = {
     Phase.REFUSED: "access denied, QUIT is all that is left",
     Phase.START: "EHLO, HELO or LHLO first",
@@ -126,4 +114,5 @@ _WHY_PHASE: dict[Phase, str] = {
 
 def why_not(verb: str, phase: Phase) -> str:
     """The reason in a 503's text: what is missing, or already there."""
-    return _WHY.get((verb, phase)) or _WHY_PHASE[phase]
+    missing = "MAIL first" if phase is Phase.READY else "no valid recipients"
+    return _WHY_PHASE.get(phase) or _WHY.get(verb, missing)

@@ -40,28 +40,18 @@ class Journal(Protocol):
 class Conduct:
     """What the engine remembers of a client's behaviour. The engine tells it what happens."""
 
-    __slots__ = (
-        "_misled",
-        "_refused",
-        "_said_quit",
-        "_spoke",
-        "_talked_early",
-        "in_group",
-        "journal",
-    )
-
     def __init__(self, journal: Journal) -> None:
         self.journal = journal  # the session's owner may replace it between two events
         self.in_group = False  # the client may send more at once (RFC 2920 section 3.1)
-        self._misled = False  # the owner replaced a reply: do not blame the client for what follows
-        self._refused = False  # a command of this transaction was
+        self.misled = False  # a reply was replaced or left out: do not blame what follows on it
+        self.any_refused = False  # a command of this transaction was refused
+        self.said_quit = False
         self._spoke = False
-        self._said_quit = False
         self._talked_early = False
 
     def blame(self, code: str) -> None:
         """Records a violation, unless the client was misled."""
-        if not self._misled:
+        if not self.misled:
             self.journal.violation(code)
 
     # ---- what the client does
@@ -75,7 +65,7 @@ class Conduct:
     def speaks_http(self) -> None:
         """Nothing that follows is meant for a mail server."""
         self.blame("http")
-        self._misled = self._said_quit = True
+        self.misled = self.said_quit = True
 
     def cuts_lines_wrongly(self, violation: str) -> None:
         """A line with a bare CR or LF: it counts as a command, whatever is in it."""
@@ -91,12 +81,9 @@ class Conduct:
         if more and not in_group:
             self.blame("pipelining")
 
-    def quits(self) -> None:
-        self._said_quit = True
-
     def leaves(self, *, inside_message: bool) -> None:
         """The client closes the connection."""
-        if self._spoke and not self._said_quit:
+        if self._spoke and not self.said_quit:
             self.journal.violation("no-quit")
         if inside_message:
             self.journal.violation("unfinished-message")
@@ -109,18 +96,6 @@ class Conduct:
         A pipelining client has sent the rest of its group before it can know of the refusal, so
         commands that are out of sequence after a refusal are no violation.
         """
-        if violation is not None and not (self._refused and violation in _FOLLOWS_A_REFUSAL):
+        if violation is not None and not (self.any_refused and violation in _FOLLOWS_A_REFUSAL):
             self.blame(violation)
-        self._refused = True
-
-    def forgives(self) -> None:
-        """A transaction begins or ends."""
-        self._refused = False
-
-    def misled(self) -> None:
-        """The owner sent something that is no reply, or nothing."""
-        self._misled = True
-
-    def put_right(self) -> None:
-        """A command was answered, so client and server agree again."""
-        self._misled = False
+        self.any_refused = True

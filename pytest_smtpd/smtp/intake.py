@@ -9,25 +9,14 @@ from .lines import LineBuffer
 class Intake:
     """Keeps octets until they are used: `lines` outside of a message, a reader inside."""
 
-    __slots__ = ("_chunks", "_content_progress", "complete", "lines", "reader")
+    __slots__ = ("chunks", "complete", "content_progress", "lines", "reader")
 
     def __init__(self) -> None:
         self.lines = LineBuffer()
         self.reader: DataReader | ChunkReader | None = None  # of the content that is due
         self.complete = False  # the reader has all of it
-        self._chunks: ChunkReader | None = None  # a message in chunks, also between two of them
-        self._content_progress = 0
-
-    @property
-    def progress(self) -> int:
-        """Grows with each line and each octet of content."""
-        return self.lines.progress + self._content_progress
-
-    @property
-    def content_octets(self) -> int | None:
-        """The octets of the present message that have come so far; None outside of a message."""
-        reader = self.reader or self._chunks
-        return None if reader is None else reader.size
+        self.chunks: ChunkReader | None = None  # a message in chunks, also between two of them
+        self.content_progress = 0  # octets of content
 
     def begin_data(self, limit: int | None) -> None:
         """The content of DATA is due; a message over `limit` octets is not kept."""
@@ -35,9 +24,9 @@ class Intake:
 
     def begin_chunk(self, octets: int, *, last: bool, limit: int | None) -> None:
         """A chunk of this many octets is due; `limit` is that of the whole message."""
-        self._chunks = self._chunks or ChunkReader()
-        self._chunks.begin(octets, last, limit)
-        self._begin(self._chunks)
+        self.chunks = self.chunks or ChunkReader()
+        self.chunks.begin(octets, last, limit)
+        self._begin(self.chunks)
 
     def _begin(self, reader: DataReader | ChunkReader) -> None:
         self.reader, self.complete = reader, False
@@ -46,7 +35,7 @@ class Intake:
 
     def feed_content(self, data: bytes) -> None:
         assert self.reader is not None
-        self._content_progress += len(data)
+        self.content_progress += len(data)
         rest = self.reader.feed(data)
         if rest is not None:
             self.complete = True
@@ -57,9 +46,9 @@ class Intake:
         reader, self.reader = self.reader, None
         assert reader is not None
         if not isinstance(reader, ChunkReader) or reader.last:
-            self._chunks = None
+            self.chunks = None
         return reader
 
     def drop_message(self) -> None:
         """The transaction is over, and what has come of its message with it."""
-        self.reader = self._chunks = None
+        self.reader = self.chunks = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import replies
 from .command_line import Chunk, masked, note_cleartext, read, request
-from .commands import Phase
+from .commands import OPENINGS, Phase
 from .conduct import Journal
 from .content import ChunkReader, violations_in
 from .events import Auth, ChunkReceived, Connected, Event, Mail, MessageReceived, Noop
@@ -21,7 +21,7 @@ from .grammar import Refused
 from .lines import MAX_LINE, LineBuffer
 from .profile import Profile
 from .replies import Queued, Reply
-from .standing import Standing
+from .standing import EFFECTS, Standing
 
 if TYPE_CHECKING:
     from .auth.exchange import AuthExchange, Turn
@@ -64,12 +64,13 @@ class Session(Standing):
     @property
     def content_octets(self) -> int | None:
         """The octets of the present message that have come so far; None outside of a message."""
-        return self.intake.content_octets
+        reader = self.intake.reader or self.intake.chunks
+        return None if reader is None else reader.size
 
     @property
     def progress(self) -> int:
         """Grows with each line and each octet of content: the client is not silent."""
-        return self.intake.progress
+        return self.intake.lines.progress + self.intake.content_progress
 
     # ---- octets
 
@@ -154,11 +155,11 @@ class Session(Standing):
         self.command = said.command
         if isinstance(asked, Reply):
             self.send(asked)
-            return None
-        if isinstance(asked, Chunk):
+        elif isinstance(asked, Chunk):
             self.begin_chunk(asked.octets, last=asked.last)
-            return None
-        return asked
+        else:
+            return asked
+        return None
 
     def _answer_refused(self, refused: Refused) -> None:
         if refused.skips:
@@ -203,12 +204,10 @@ class Session(Standing):
     def _begin_exchange(self, event: Auth, outcome: Reply | None) -> None:
         from .auth.exchange import AuthExchange  # loads hashlib and hmac
 
-        profile = self.profile
-        assert profile.users is not None
-        self._exchange = AuthExchange(
-            event.mechanism, event.initial, profile.users, profile.hostname
-        )
-        self._take_turn(self._exchange.start(outcome))
+        users, hostname = self.profile.users, self.profile.hostname
+        assert users is not None
+        self._exchange = AuthExchange(event.mechanism, users, hostname, outcome)
+        self._take_turn(self._exchange.start(event.initial))
 
     def _answer_challenge(self, exchange: AuthExchange, line: bytes) -> None:
         self.journal.note(b"***")
@@ -239,9 +238,9 @@ class Session(Standing):
             assert reply is None or isinstance(reply, Reply)
             self._begin_exchange(event, reply)
             return
-        if not isinstance(event, Noop):  # a NOOP may be a line of a message's text
-            self.conduct.put_right()
-        usual = self.carry_out(event)
+        if self.conduct.misled and not isinstance(event, Noop):  # NOOP may be a line of a message
+            self.conduct.misled = False
+        usual = EFFECTS[type(event)](self, event)
         if reply is None:
             self.send(usual)
         else:
@@ -251,7 +250,7 @@ class Session(Standing):
         """Answers the command, which has no effect; a message is lost with its transaction."""
         event = self._take_event()
         if isinstance(event, Connected):
-            self.turn_away()
+            self.phase = OPENINGS["550"]
         self._lose(event)
         self.conduct.refused()
         self._send_all(reply)
@@ -260,9 +259,9 @@ class Session(Standing):
         """No effect and no reply: the owner sends what it likes, or nothing."""
         event = self._take_event()
         if isinstance(event, Connected):
-            self.carry_out(event)
+            self.phase = OPENINGS["220"]
         self._lose(event)
-        self.conduct.misled()
+        self.conduct.misled = True
 
     def close(self, reply: Reply) -> None:
         """Ends the session from the server's side; an event that waits is dropped."""

@@ -38,14 +38,6 @@ class Standing:
         self.closing = False  # nothing more is read; close when all is sent
         self.quit = False  # closing because the client said QUIT
 
-    def carry_out(self, event: events.Event) -> Reply:
-        """Lets a command take effect, and returns its usual reply."""
-        return _EFFECTS[type(event)](self, event)
-
-    def turn_away(self) -> None:
-        """The host is refused."""
-        self.phase = OPENINGS["550"]
-
     def end_message(self) -> None:
         """The message has its verdict, and the transaction is over."""
         if not self.command.brings_message:  # over the limit before its last chunk
@@ -68,7 +60,7 @@ class Standing:
         # RFC 5321 section 4.1.1.5
         self.transaction = None
         self.intake.drop_message()
-        self.conduct.forgives()
+        self.conduct.any_refused = False
 
     def begin_chunk(self, octets: int, *, last: bool) -> None:
         """BDAT takes effect before its chunk is there; only then it leads to an event."""
@@ -100,7 +92,7 @@ class Standing:
 
     def _mail(self, event: events.Mail) -> Reply:
         self.transaction, self.utf8 = event.transaction, event.transaction.utf8
-        self.conduct.forgives()
+        self.conduct.any_refused = False
         self._arrive()
         return replies.SENDER_OK
 
@@ -137,8 +129,8 @@ class Standing:
         return fill(replies.BYE, hostname=self.profile.hostname)
 
 
-# By the class of an event; a `match` over all of them costs five times as much
-_EFFECTS: dict[type[events.Event], Callable[[Standing, Any], Reply]] = {
+# What an accepted event does, by its class; a `match` over all of them costs five times as much
+EFFECTS: dict[type[events.Event], Callable[[Standing, Any], Reply]] = {
     events.Connected: Standing._connected,
     events.Hello: Standing._hello,
     events.StartTLS: Standing._starttls,

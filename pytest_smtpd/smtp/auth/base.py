@@ -15,12 +15,12 @@ from typing import ClassVar, Literal, TypeAlias
 from .sasl import same, saslprep
 
 Users: TypeAlias = Mapping[str, str] | Literal["any"]
-"""User names and their passwords (tokens, for the OAuth mechanisms), or any credentials at all."""
+"""User names with their passwords (tokens for the OAuth mechanisms), or any credentials."""
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """The exchange goes on: send `data` and hand the answer to `Mechanism.respond`."""
+    """The exchange goes on: send `data`, and pass the client's answer to `Mechanism.respond`."""
 
     data: bytes = field(repr=False)
 
@@ -29,7 +29,7 @@ class Challenge:
 class Success:
     """Authenticated as `user`: the name as configured.
 
-    It is ``""`` only for an OAUTHBEARER client that names no user where any credentials do.
+    It is ``""`` only for an OAUTHBEARER client that names no user, if any credentials are accepted.
     """
 
     user: str
@@ -55,17 +55,15 @@ def make_nonce() -> str:
 class Mechanism(ABC):
     """One exchange of one mechanism: `start` once, then `respond` until no `Challenge` comes.
 
-    `users` is asked when the credentials are complete. `hostname` is the server's name (in the
-    CRAM-MD5 challenge), `nonce` makes the server's nonces: printable ASCII without a comma.
+    `users` is read when the credentials are complete. `hostname` is the server's name, for the
+    CRAM-MD5 challenge. `nonce` makes the server's nonces: printable ASCII without a comma.
     """
 
     name: ClassVar[str]
     cleartext: ClassVar[bool]
-    """Whether the password or token itself crosses the wire."""
-    client_first: ClassVar[bool]
-    """Whether the client speaks first (RFC 4422 section 5)."""
+    """Whether the client sends the password or token itself."""
     needs_password: ClassVar[bool] = False
-    """Whether the server must know the password, so that accepting any is impossible."""
+    """Whether the server must know the password, so it cannot accept any credentials."""
 
     def __init__(
         self, users: Users, *, hostname: str, nonce: Callable[[], str] = make_nonce
@@ -76,20 +74,20 @@ class Mechanism(ABC):
         self._next: Callable[[bytes], Step] = self._over
 
     def start(self, initial: bytes | None) -> Step:
-        """Begin, with the decoded initial response or None where AUTH had none.
+        """Begins, with the decoded initial response, or None if AUTH had none.
 
-        An initial response that the mechanism has no use for is malformed (RFC 4954 section 4).
+        An initial response is malformed if the mechanism takes none (RFC 4954 section 4).
         """
         return self._ask(b"", self._first) if initial is None else self._first(initial)
 
     def respond(self, data: bytes) -> Step:
-        """Take the decoded answer to the last challenge. After the end it is malformed."""
+        """Takes the decoded answer to the last challenge. After the end it is malformed."""
         step, self._next = self._next, self._over
         return step(data)
 
     @abstractmethod
     def _first(self, data: bytes) -> Step:
-        """The first message of the client."""
+        """Takes the first message of the client."""
 
     def _over(self, data: bytes) -> Step:
         return MALFORMED
@@ -99,12 +97,12 @@ class Mechanism(ABC):
         return Challenge(data)
 
     def _find(self, name: str) -> tuple[str, str] | None:
-        """The configured user of that name and its password."""
+        """The configured user of this name, with its password."""
         if isinstance(self._users, str):
             return None
         if name in self._users:
             return name, self._users[name]
-        # A client sends the prepared name, the test may have configured another form of it.
+        # A client sends the prepared name; the test may have configured another form of it
         prepared = saslprep(name)
         if prepared:
             for known, password in self._users.items():
@@ -113,7 +111,7 @@ class Mechanism(ABC):
         return None
 
     def _check(self, user: str, password: str) -> Success | Failure:
-        # RFC 4616 section 2: an empty name never verifies.
+        # RFC 4616 section 2: an empty name is never right
         if not user:
             return REFUSED
         if self._users == "any":

@@ -1,12 +1,11 @@
 """The AUTH exchange between a session and a SASL mechanism (RFC 4954 section 4).
 
-It does base64, the cancelling ``*`` and the replies; the mechanisms know what the octets mean.
+It does base64, the cancelling ``*`` and the replies; the mechanisms read the octets.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 
 from .. import replies
@@ -15,25 +14,12 @@ from .base import Challenge, Failure, Success, Users
 from .mechanisms import MECHANISMS
 
 
-def decode(text: bytes) -> bytes:
-    """Decodes base64. Raises ValueError for anything else, a lone ``=`` included."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise ValueError(str(error)) from None
-
-
 def decode_initial(text: bytes) -> bytes | None:
     """The initial response of an AUTH command: None without one; ``=`` is an empty response.
 
     Raises ValueError for anything that is not base64.
     """
-    return None if not text else b"" if text == b"=" else decode(text)
-
-
-def is_cleartext(mechanism: str) -> bool:
-    """Whether this mechanism, if it is known, sends the password or token itself."""
-    return mechanism in MECHANISMS and MECHANISMS[mechanism].cleartext
+    return None if not text else b"" if text == b"=" else b64decode(text, validate=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,33 +32,36 @@ class Turn:
 
 
 class AuthExchange:
-    """One AUTH command from its first line to its last."""
+    """One AUTH command from its first line to its last.
 
-    def __init__(self, mechanism: str, initial: bytes | None, users: Users, hostname: str) -> None:
+    An `outcome` replaces the last reply of the exchange, whatever the credentials.
+    """
+
+    def __init__(
+        self, mechanism: str, users: Users, hostname: str, outcome: Reply | None = None
+    ) -> None:
         kind = MECHANISMS[mechanism]
         self.cleartext = kind.cleartext
         self._mechanism = kind(users, hostname=hostname)
-        self._initial = initial
-        self._outcome: Reply | None = None
-
-    def start(self, outcome: Reply | None = None) -> Turn:
-        """The answer to the AUTH command; an `outcome` replaces the last reply of the exchange."""
         self._outcome = outcome
-        return self._turn(self._mechanism.start(self._initial))
+
+    def start(self, initial: bytes | None) -> Turn:
+        """The answer to the AUTH command, which had this decoded initial response."""
+        return self._turn(self._mechanism.start(initial))
 
     def respond(self, line: bytes) -> Turn:
         """The answer to one line of the client."""
         if line == b"*":
             return Turn(replies.AUTH_CANCELLED)
         try:
-            data = decode(line)
+            data = b64decode(line, validate=True)
         except ValueError:
             return Turn(replies.BAD_BASE64)
         return self._turn(self._mechanism.respond(data))
 
     def _turn(self, step: Challenge | Success | Failure) -> Turn:
         if isinstance(step, Challenge):
-            text = base64.b64encode(step.data).decode("ascii")
+            text = b64encode(step.data).decode("ascii")
             return Turn(fill(replies.CHALLENGE, challenge=text), more=True)
         if isinstance(step, Success):
             return Turn(self._outcome or replies.AUTHENTICATED, user=step.user)

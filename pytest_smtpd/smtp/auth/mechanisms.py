@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from .base import MALFORMED, REFUSED, Failure, Mechanism, Step, Success, Users
-from .sasl import bearer_token, decoded, encoded, equal, gs2_header, key_values, prepared, same
+from .sasl import bearer_token, decoded, encoded, gs2_header, key_values, prepared, same
 from .scram import ScramSHA256
 
 
@@ -19,7 +19,6 @@ class Plain(Mechanism):
 
     name = "PLAIN"
     cleartext = True
-    client_first = True
 
     def _first(self, data: bytes) -> Step:
         text = decoded(data)
@@ -32,14 +31,13 @@ class Plain(Mechanism):
 
 
 class Login(Mechanism):
-    """draft-murchison-sasl-login, with the prompts every client knows.
+    """draft-murchison-sasl-login, with the prompts that every client knows.
 
-    An initial response is taken as the user name: Python's smtplib and .NET send one.
+    An initial response is the user name: Python's smtplib and .NET send one.
     """
 
     name = "LOGIN"
     cleartext = True
-    client_first = False
     _user = ""
 
     def start(self, initial: bytes | None) -> Step:
@@ -58,11 +56,10 @@ class Login(Mechanism):
 
 
 class CramMD5(Mechanism):
-    """RFC 2195. The digest is taken in upper case too, as Dovecot does."""
+    """RFC 2195. The digest may be in upper case, as for Dovecot."""
 
     name = "CRAM-MD5"
     cleartext = False
-    client_first = False
     _challenge = b""
 
     def start(self, initial: bytes | None) -> Step:
@@ -72,7 +69,7 @@ class CramMD5(Mechanism):
         return self._ask(self._challenge, self._first)
 
     def _first(self, data: bytes) -> Step:
-        # A user name may hold spaces, a digest never does.
+        # A user name may have spaces, a digest has none
         name, space, digest = data.rpartition(b" ")
         user = decoded(name)
         if not space or user is None or not re.fullmatch(rb"[0-9A-Fa-f]{32}", digest):
@@ -85,22 +82,21 @@ class CramMD5(Mechanism):
         if found is None:
             return REFUSED
         sent = bytes.fromhex(digest.decode("ascii"))
-        # RFC 2195 knows no preparation, draft-ietf-sasl-crammd5 asks for it: clients do either.
-        right = any(equal(sent, self._digest(key)) for key in {found[1], prepared(found[1])})
+        # RFC 2195 does not prepare the password, draft-ietf-sasl-crammd5 does: clients do either
+        keys = {found[1], prepared(found[1])}
+        right = any(hmac.compare_digest(sent, self._digest(key)) for key in keys)
         return Success(found[0]) if right else REFUSED
 
     def _digest(self, password: str) -> bytes:
-
-        # usedforsecurity=False, or the mechanism is missing on a machine in FIPS mode.
+        # Without usedforsecurity=False a machine in FIPS mode has no MD5
         md5 = functools.partial(hashlib.md5, usedforsecurity=False)
         return hmac.new(encoded(password), self._challenge, md5).digest()
 
 
 class _Bearer(Mechanism):
-    """What both OAuth mechanisms do: a refusal is a challenge first, then fails."""
+    """What both OAuth mechanisms share: a refusal is first a challenge, then a failure."""
 
     cleartext = True
-    client_first = True
     _error: ClassVar[bytes]
 
     def _authenticate(self, user: str, token: str) -> Step:
@@ -113,7 +109,7 @@ class _Bearer(Mechanism):
 
 
 class XOAuth2(_Bearer):
-    """Google's and Microsoft's: ``user=NAME^Aauth=Bearer TOKEN^A^A``."""
+    """The mechanism of Google and Microsoft: ``user=NAME^Aauth=Bearer TOKEN^A^A``."""
 
     name = "XOAUTH2"
     _error = b'{"status":"401","schemes":"bearer","scope":"smtp"}'
@@ -129,7 +125,7 @@ class XOAuth2(_Bearer):
 class OAuthBearer(_Bearer):
     """RFC 7628: ``n,a=NAME,^Ahost=HOST^Aport=PORT^Aauth=Bearer TOKEN^A^A``.
 
-    Without ``a=`` the token says who it is, as in RFC 7628 section 3.1.
+    Without ``a=`` the token decides the user (RFC 7628 section 3.1).
     """
 
     name = "OAUTHBEARER"
@@ -163,7 +159,8 @@ MECHANISMS: dict[str, type[Mechanism]] = {
 
 
 def offered(names: Sequence[str], users: Users) -> tuple[str, ...]:
-    """Those of `names` that can be served: with any credentials, no SCRAM, which signs with the
-    password. Raises KeyError for a name that is not in `MECHANISMS`.
+    """The `names` that the server can offer. With any credentials it cannot offer SCRAM.
+
+    Raises KeyError for a name that is not in `MECHANISMS`.
     """
     return tuple(name for name in names if users != "any" or not MECHANISMS[name].needs_password)

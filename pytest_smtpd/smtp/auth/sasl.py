@@ -1,6 +1,6 @@
 """What the SASL mechanisms share: prepared texts, encodings, digests, small grammars.
 
-The rule: whatever a client sends gives a value or None, never an exception.
+Rule: whatever a client sends gives a value or None, never an exception.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Mapping
 
 SCRAM_ITERATIONS = 4096  # the least that RFC 7677 section 4 allows: tests pay for each
 
-# The names that IANA has registered, and further SCRAM names that clients use. Anything else in the
-# place of a name may be a password
+# The names that IANA has registered, and further SCRAM names that clients use. Any other word in
+# their place may be a password
 _NAMES = """
     9798-M-DSA-SHA1 9798-M-ECDSA-SHA1 9798-M-RSA-SHA1-ENC 9798-U-DSA-SHA1 9798-U-ECDSA-SHA1
     9798-U-RSA-SHA1-ENC ANONYMOUS CRAM-MD5 DIGEST-MD5 EAP-AES128 EAP-AES128-PLUS
@@ -29,7 +29,7 @@ REGISTERED = frozenset(_NAMES.split())
 
 
 def saslprep(text: str) -> str | None:
-    """`text` prepared by SASLprep as a stored string, None where that is prohibited (RFC 4013)."""
+    """Prepares a stored string by SASLprep (RFC 4013); None for a text that it prohibits."""
     if text.isascii() and text.isprintable():
         return text
     import stringprep
@@ -41,21 +41,13 @@ def saslprep(text: str) -> str | None:
         if not stringprep.in_table_b1(char)
     )
     result = ucd_3_2_0.normalize("NFKC", mapped)
-    prohibited = (
-        stringprep.in_table_a1,
-        stringprep.in_table_c12,
-        stringprep.in_table_c21_c22,
-        stringprep.in_table_c3,
-        stringprep.in_table_c4,
-        stringprep.in_table_c5,
-        stringprep.in_table_c6,
-        stringprep.in_table_c7,
-        stringprep.in_table_c8,
-        stringprep.in_table_c9,
-    )
+    prohibited = [
+        getattr(stringprep, f"in_table_{name}")
+        for name in ("a1", "c12", "c21_c22", "c3", "c4", "c5", "c6", "c7", "c8", "c9")
+    ]
     if any(table(char) for char in result for table in prohibited):
         return None
-    # RFC 3454 section 6: right-to-left text is that from end to end.
+    # RFC 3454 section 6: right-to-left text begins and ends with such a character, and has no other
     if any(map(stringprep.in_table_d1, result)) and (
         any(map(stringprep.in_table_d2, result))
         or not stringprep.in_table_d1(result[0])
@@ -66,27 +58,19 @@ def saslprep(text: str) -> str | None:
 
 
 def prepared(password: str) -> str:
-    # SASLprep refuses what Unicode 3.2 did not know, emoji for one. Clients that have to send
-    # such a password (libpq and those that do no SASLprep) take it as it is.
+    # SASLprep prohibits characters that are newer than Unicode 3.2, emoji for example. Clients send
+    # a password with one unprepared: libpq does, and so do clients without SASLprep
     prepared = saslprep(password)
     return password if prepared is None else prepared
 
 
 def same(sent: str, known: str) -> bool:
-    return equal(encoded(prepared(sent)), encoded(prepared(known)))
-
-
-def equal(one: bytes, other: bytes) -> bool:
-    return hmac.compare_digest(one, other)
+    return hmac.compare_digest(encoded(prepared(sent)), encoded(prepared(known)))
 
 
 @functools.lru_cache(maxsize=256)
 def salted_password(password: str, salt: bytes) -> bytes:
     return hashlib.pbkdf2_hmac("sha256", encoded(password), salt, SCRAM_ITERATIONS)
-
-
-def sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
 
 
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
@@ -101,7 +85,7 @@ def decoded(data: bytes) -> str | None:
 
 
 def encoded(text: str) -> bytes:
-    # A configured name may hold a lone surrogate, which then simply matches nothing.
+    # A configured name may have a lone surrogate; no client can send one, so it matches nothing
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -117,7 +101,7 @@ def unb64(text: str) -> bytes | None:
 
 
 def gs2_header(text: str) -> tuple[str, str, str] | None:
-    """The GS2 header as it stands, its authorization identity, and what follows it.
+    """The GS2 header as it was sent, its authorization identity, and the text behind it.
 
     gs2-cbind-flag "," [authzid] "," (RFC 5801 section 4)
     """
@@ -129,16 +113,14 @@ def gs2_header(text: str) -> tuple[str, str, str] | None:
 
 
 def sasl_name(text: str) -> str | None:
-    """A saslname decoded: ``=2C`` and ``=3D`` are its only escapes (RFC 5802 section 5.1)."""
+    """Decodes a saslname: ``=2C`` and ``=3D`` are its only escapes (RFC 5802 section 5.1)."""
     if "\0" in text or re.search("=(?!2C|3D)", text):
         return None
     return text.replace("=2C", ",").replace("=3D", "=")
 
 
 def key_values(text: str | None) -> dict[str, str]:
-    """*(key "=" value ^A) ^A (RFC 7628 section 3.1); empty where it is not that, or has a key
-    twice.
-    """
+    """Reads *(key "=" value ^A) ^A (RFC 7628 section 3.1); {} if it is wrong or repeats a key."""
     if text is None or not re.fullmatch("(?:[A-Za-z]+=[^\x01]*\x01)+\x01", text):
         return {}
     pairs = [pair.partition("=") for pair in text[:-2].split("\x01")]
@@ -147,6 +129,6 @@ def key_values(text: str | None) -> dict[str, str]:
 
 
 def bearer_token(pairs: Mapping[str, str]) -> str | None:
-    # The scheme's name is case-insensitive (RFC 9110 section 11.1).
+    # The scheme's name is case-insensitive (RFC 9110 section 11.1)
     match = re.fullmatch("bearer +(.*)", pairs.get("auth", ""), re.IGNORECASE | re.DOTALL)
     return None if match is None else match[1]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from hashlib import sha256
+from hmac import compare_digest
 from typing import ClassVar
 
 from .base import MALFORMED, REFUSED, Mechanism, Step, Success, Users, make_nonce
@@ -13,18 +15,16 @@ from .sasl import (
     b64,
     decoded,
     encoded,
-    equal,
     gs2_header,
     hmac_sha256,
     prepared,
     salted_password,
     sasl_name,
-    sha256,
     unb64,
 )
 
 # Each user has one salt for the whole run, so that the derived key can be cached. Unknown users
-# have a salt too, so that a client cannot find out which users exist (RFC 5802 section 9).
+# have a salt too, so that a client cannot find out which users exist (RFC 5802 section 9)
 _SALT_KEY = os.urandom(32)
 
 
@@ -35,19 +35,18 @@ def _make_salt(user: str) -> bytes:
 class ScramSHA256(Mechanism):
     """RFC 5802 with the hash of RFC 7677, without channel binding and without server errors.
 
-    `salt` gives the salt of a user.
+    `salt` returns the salt of a user.
     """
 
     name = "SCRAM-SHA-256"
     cleartext = False
-    client_first = True
     needs_password = True
 
-    # RFC 5802 section 7: username "," nonce ["," extensions].
+    # RFC 5802 section 7: username "," nonce ["," extensions]
     _CLIENT_FIRST: ClassVar[re.Pattern[str]] = re.compile(
         r"n=(?P<user>[^,]+),r=(?P<nonce>[!-+\--~]+)(?:,[A-Za-z]=[^,\0]+)*"
     )
-    # channel-binding "," nonce ["," extensions] "," proof.
+    # channel-binding "," nonce ["," extensions] "," proof
     _CLIENT_FINAL: ClassVar[re.Pattern[str]] = re.compile(
         r"(?P<unproven>c=(?P<binding>[^,]+),r=(?P<nonce>[!-+\--~]+)(?:,[A-Za-z]=[^,\0]+)*)"
         r",p=(?P<proof>[^,]+)"
@@ -73,7 +72,7 @@ class ScramSHA256(Mechanism):
         if gs2 is None:
             return MALFORMED
         self._header, authzid, self._bare = gs2
-        # RFC 5802 sections 5.1 and 6: both are an authentication that fails, not bad syntax.
+        # RFC 5802 sections 5.1 and 6: both fail the authentication, and are no bad syntax
         if self._header.startswith("p=") or ",m=" in f",{self._bare}":
             return REFUSED
         match = self._CLIENT_FIRST.fullmatch(self._bare)
@@ -97,21 +96,19 @@ class ScramSHA256(Mechanism):
             return MALFORMED
         if binding != encoded(self._header) or match["nonce"] != self._full_nonce:
             return REFUSED
-        if ",m=" in match["unproven"]:
-            return REFUSED
-        if self._known_password is None or len(proof) != 32:
+        if ",m=" in match["unproven"] or self._known_password is None or len(proof) != 32:
             return REFUSED
         signed = encoded(f"{self._bare},{self._server_first},{match['unproven']}")
         salted = salted_password(prepared(self._known_password), self._salt)
-        # RFC 5802 section 3: the proof is the client's key, hidden by a signature.
-        stored_key = sha256(hmac_sha256(salted, b"Client Key"))
+        # RFC 5802 section 3: the proof is the client's key XOR a signature
+        stored_key = sha256(hmac_sha256(salted, b"Client Key")).digest()
         signature = hmac_sha256(stored_key, signed)
         client_key = bytes(a ^ b for a, b in zip(proof, signature, strict=True))
-        if not equal(sha256(client_key), stored_key):
+        if not compare_digest(sha256(client_key).digest(), stored_key):
             return REFUSED
         verifier = hmac_sha256(hmac_sha256(salted, b"Server Key"), signed)
-        # RFC 4954 section 4: 235 carries no data, so the verifier is sent as a challenge,
-        # and the client's answer to it is empty.
+        # RFC 4954 section 4: 235 carries no data. So the server sends the verifier as a challenge,
+        # and the client answers with an empty line
         return self._ask(encoded(f"v={b64(verifier)}"), self._verified)
 
     def _verified(self, data: bytes) -> Step:
