@@ -142,7 +142,7 @@ class _Run:
     def until(self, interrupt: _Interrupt) -> None:
         """Serves until the interrupt; ends the program with an error if the server cannot start."""
         server = self._server
-        with self._lease.listening(interrupt.wake):
+        with self._lease.state.mail.listening(interrupt.wake):
             try:
                 server.start()
             except (OSError, RuntimeError, ValueError) as error:

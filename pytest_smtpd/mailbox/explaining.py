@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..message.message import Message
     from .matching import Criterion, Matcher
+    from .waiting import Watch
 
 __all__ = ["explain", "list_messages"]
 
@@ -64,22 +65,14 @@ def _line(message: Message) -> str:
     return f"{message.id}  {sender} -> {', '.join(recipients)}  {subject}"
 
 
-def explain(
-    *,
-    name: str,
-    matcher: Matcher,
-    expected: str,
-    held: Sequence[Message],
-    matched: Sequence[Message],
-    before: int = 0,
-    hints: Iterable[str] = (),
-    empty: str = "",
-) -> str:
+def explain(name: str, watch: Watch, expected: str, empty: str = "") -> list[str]:
     """The text of the `AssertionError`: how many matched, what was asked, what there is.
 
-    `held` are the messages that were looked at, `matched` those of them that matched. The first
-    `before` of them came before `expect()` was entered. `empty` explains an empty mailbox.
+    `empty` explains an empty mailbox.
     """
+    matcher, matched = watch.matcher, watch.matched
+    # The messages that were looked at, and how many of them came before `expect()` was entered
+    held, before = watch.seen()
     count = counted(len(matched), "message")
     if matcher.asked:
         asked = ", ".join(f"{each}={_described(value)}" for each, value in matcher.asked.items())
@@ -94,7 +87,7 @@ def explain(
         lines += list_messages(held, notes, keep=keep)
     else:
         lines.append(f"{name} is empty{empty}")
-    return "\n".join([*lines, *hints])
+    return lines
 
 
 def _described(value: object) -> str:

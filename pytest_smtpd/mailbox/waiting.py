@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..message.message import Message
+    from .matching import Matcher
     from .store import Store
 
 __all__ = ["Watch"]
@@ -27,12 +28,10 @@ _start_thread = threading.Thread.start  # taken at import: a test may patch it
 class Watch:
     """Collects the matches from message number `since` on, without the removed ones."""
 
-    def __init__(
-        self, store: Store, matches: Callable[[Message], bool], count: int, since: int = 0
-    ) -> None:
+    def __init__(self, store: Store, matcher: Matcher, count: int, since: int = 0) -> None:
+        self.matcher = matcher
         self.matched: list[Message] = []
         self._store = store
-        self._matches = matches
         self._count = count
         self._since = self._next = since
         self._messages = store.messages
@@ -45,7 +44,7 @@ class Watch:
             self._messages = messages
             left = set(messages)
             self.matched = [message for message in self.matched if message in left]
-        self.matched += filter(self._matches, new)
+        self.matched += filter(self.matcher, new)
         return len(self.matched) >= self._count
 
     def seen(self) -> tuple[list[Message], int]:

@@ -37,7 +37,7 @@ def for_test(request: pytest.FixtureRequest, given: object) -> Iterator[Server]:
     lease = _leased(asked, item.nodeid)
     remember(item, "smtpd", lease)
     with asked.blamed():
-        lease.start()
+        lease.server.start()
     try:
         with _exported(config, lease.server):
             yield lease.server
@@ -88,7 +88,7 @@ def for_run(request: pytest.FixtureRequest) -> Iterator[Server]:
         check_pairs(asked.options)
     lease = _leased(asked)
     with asked.blamed():
-        lease.start()
+        lease.server.start()
     try:
         with _exported(request.config, lease.server):
             request.config.stash[session_lease] = lease
@@ -109,7 +109,7 @@ def as_many_as_wanted(
         __tracebackhide__ = True
         asked.options = merge(options, base)
         lease = _leased(asked, request.node.nodeid)
-        made.append(lease.start())
+        made.append(lease.server.start())
         stack.callback(lease.server.stop)
         remember(request.node, "smtpd_factory", lease)
         return lease.server

@@ -58,14 +58,14 @@ def complete(item: pytest.Item, report: pytest.TestReport) -> None:
     """Adds the section of a test that has failed; writes its mail when it is over."""
     seen = seen_by(item)
     _note_phase(item, report)
-    if report.failed and any(each.lease.started for each in seen):
+    if report.failed and any(each.lease.endpoint for each in seen):
         from .transcript import section
 
         _add_section(report, section(seen))
     if report.when == "teardown" and seen:
         _write_mail(item, report, seen)
         for each in seen:
-            each.lease.forget_others()
+            each.lease.others.clear()
         item.stash[seen_servers] = []
 
 
