@@ -12,15 +12,6 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-__all__ = [
-    "PatternLike",
-    "compile_glob",
-    "compile_host_pattern",
-    "compile_pattern",
-    "describe_pattern",
-    "nearest",
-]
-
 PatternLike: TypeAlias = str | re.Pattern[str] | Callable[[str], object]
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .matching import Criterion, Matcher
     from .waiting import Watch
 
-__all__ = ["explain", "list_messages"]
-
 LISTED = 20  # messages in a list; of more the middle is left out
 SEARCHED = 200  # the newest messages: near misses are found by parsing each of them
 NEAREST = 3  # near misses that are marked

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ..message.message import Message
     from .store import Store
 
-__all__ = ["Expectation", "Mailbox"]
-
 # Messages that `repr` lists; each line parses a subject.
 _REPR_LINES = 1000
 

@@ -16,8 +16,6 @@ from ..patterns import PatternLike, compile_glob, compile_pattern, nearest
 if TYPE_CHECKING:
     from ..message.message import Message
 
-__all__ = ["Criteria", "Criterion", "Matcher", "check_numbers", "criteria_only"]
-
 # Names that other libraries and `Message` use for a criterion
 _MEANT = {"recipient": "to", "recipients": "to", "rcpt_to": "to", "mail_from": "sender",
           "body": "text", "html": "text", "headers": "header"}  # fmt: skip

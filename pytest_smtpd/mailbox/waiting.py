@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .matching import Matcher
     from .store import Store
 
-__all__ = ["Watch"]
-
 _start_thread = threading.Thread.start  # taken at import: a test may patch it
 
 

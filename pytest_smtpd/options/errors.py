@@ -31,14 +31,11 @@ ELSEWHERE = {
 
 def unknown(name: object, others: Iterable[str] = ()) -> TypeError:
     """The error for an unknown option; it names the nearest option, or the nearest of `others`."""
-    if not isinstance(name, str):  # a key of smtpd_options may be anything
-        hint = ""
-    elif name not in ELSEWHERE:
+    hint = ""
+    if name in ELSEWHERE:
+        hint = ELSEWHERE[name] and f" (did you mean {ELSEWHERE[name]}?)"
+    elif isinstance(name, str):  # a key of smtpd_options may be anything
         hint = nearest(name, [*OPTIONS, *others])
-    elif ELSEWHERE[name]:
-        hint = f" (did you mean {ELSEWHERE[name]}?)"
-    else:
-        hint = ""
     return TypeError(f"unknown smtpd option {name!r}{hint or '; pytest --markers lists them'}")
 
 
