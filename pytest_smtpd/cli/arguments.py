@@ -9,7 +9,7 @@ import argparse
 from typing import Any
 
 from .._version import __version__
-from ..options import OPTIONS, Option, Options
+from ..options import OPTIONS, Options
 from ..options.pairs import check_pairs
 from ..options.values import read
 from ..patterns import nearest
@@ -68,19 +68,11 @@ def _parser() -> _Parser:
     group = parser.add_argument_group("options of the server")
     for option in OPTIONS.values():
         if option.form is not None:
-            _add(group, option)
+            help = option.describe(option.hand_help, option.hand_default).replace("%", "%%")
+            for flag in option.flags:
+                group.add_argument(f"--{flag}", dest=option.name, help=help, **option.argument)
+                help = argparse.SUPPRESS
     return parser
-
-
-def _add(group: Any, option: Option) -> None:
-    help = option.describe(option.hand_help, option.hand_default)
-    for hidden, flag in enumerate(option.flags):
-        group.add_argument(
-            f"--{flag}",
-            dest=option.name,
-            help=argparse.SUPPRESS if hidden else help.replace("%", "%%"),
-            **option.argument,
-        )
 
 
 def _options(parser: _Parser, namespace: argparse.Namespace) -> Options:
