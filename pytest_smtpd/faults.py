@@ -17,18 +17,8 @@ from .rejection import ReplyLike
 from .smtp import events, replies
 from .smtp.replies import Reply
 
-__all__ = [
-    "STAGES",
-    "Answer",
-    "Delay",
-    "Drop",
-    "Fault",
-    "Hold",
-    "Raw",
-    "Split",
-    "Stall",
-    "Throttle",
-]
+__all__ = ["STAGES", "Answer", "Delay", "Drop", "Fault", "Hold", "Raw", "Split", "Stall",
+           "Throttle"]  # fmt: skip
 
 Per: TypeAlias = Literal["server", "session", "recipient"]
 

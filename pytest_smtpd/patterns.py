@@ -10,7 +10,10 @@ import fnmatch
 import inspect
 import re
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
 
 PatternLike: TypeAlias = str | re.Pattern[str] | Callable[[str], object]
 
@@ -107,32 +110,24 @@ def _in_network(value: str) -> Callable[[str], bool]:
         raise ValueError(f"a network such as '10.0.0.0/8' is wanted, not {value!r}") from None
 
     def contains(host: str) -> bool:
-        for text in (host, _mapped(host)):
-            try:
-                if text is not None and ipaddress.ip_address(text) in network:
-                    return True
-            except ValueError:
-                continue
-        return False
+        addresses = _address(host), _address(_mapped(host))
+        return any(address is not None and address in network for address in addresses)
 
     return contains
 
 
 def _same_address(value: str) -> Callable[[str], bool] | None:
+    wanted = _address(value)
+    return None if wanted is None else lambda host: _address(host) == wanted
+
+
+def _address(host: str | None) -> IPv4Address | IPv6Address | None:
     import ipaddress
 
     try:
-        wanted = ipaddress.ip_address(value)
-    except ValueError:
+        return ipaddress.ip_address(host)  # type: ignore[arg-type]
+    except ValueError:  # of None too
         return None
-
-    def same(host: str) -> bool:
-        try:
-            return ipaddress.ip_address(host) == wanted
-        except ValueError:
-            return False
-
-    return same
 
 
 def describe_pattern(value: object) -> str:
