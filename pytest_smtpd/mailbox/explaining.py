@@ -186,13 +186,9 @@ def _likeness(message: Message, misses: Mapping[str, Criterion | None]) -> float
             likeness += 1.0
         elif isinstance(criterion.pattern, str):
             asked = criterion.pattern[:100].casefold()
-            likeness += max(
-                (
-                    SequenceMatcher(None, asked, value[:100].casefold()).ratio()
-                    for value in criterion.values(message)[:LISTED]
-                ),
-                default=0.0,
-            )
+            values = [value[:100].casefold() for value in criterion.values(message)[:LISTED]]
+            ratios = (SequenceMatcher(None, asked, value).ratio() for value in values)
+            likeness += max(ratios, default=0.0)
     return likeness
 
 

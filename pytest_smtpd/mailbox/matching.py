@@ -152,21 +152,20 @@ def _header_criteria(value: object) -> list[Criterion]:
         raise TypeError(
             f"criterion 'header' takes a mapping such as {{'X-Id': '42*'}}, not {value!r}"
         )
-    return [_header_criterion(name, pattern) for name, pattern in value.items()]
+    criteria = []
+    for name, pattern in value.items():
+        if not isinstance(name, str):
+            raise TypeError(f"criterion 'header' takes header names as str, not {name!r}")
+        values = functools.partial(_header_values, name)
+        if pattern is None:
+            criteria.append(Criterion(f"header {name}", None, values, lambda _: False))
+        else:
+            criteria.append(_criterion(f"header {name}", pattern, values))
+    return criteria
 
 
-def _header_criterion(name: object, value: object) -> Criterion:
-    __tracebackhide__ = True
-    if not isinstance(name, str):
-        raise TypeError(f"criterion 'header' takes header names as str, not {name!r}")
-    label = f"header {name}"
-
-    def values(message: Message) -> list[str]:
-        return [str(found) for found in message.get_all(name, [])]
-
-    if value is None:
-        return Criterion(label, None, values, lambda _: False)
-    return _criterion(label, value, values)
+def _header_values(name: str, message: Message) -> list[str]:
+    return [str(found) for found in message.get_all(name, [])]
 
 
 # ---- the other arguments of a mailbox's methods

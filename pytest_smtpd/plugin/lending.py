@@ -82,7 +82,13 @@ def _refuse_address(asked: Asked, name: str, value: object) -> NoReturn:
 def for_run(request: pytest.FixtureRequest) -> Iterator[Server]:
     """For `smtpd_session`."""
     asked = Asked(request._pyfuncitem, request.config.stash[base_options])
-    found = _root_options(request, asked)
+    found = _root_options(request)
+    if found.scope != "session":
+        asked.fail(
+            f"smtpd_options has the scope {found.scope!r}: smtpd_session, which lives for the "
+            'whole run, wants @pytest.fixture(scope="session")',
+            found.func,
+        )
     asked.add_fixture(found.execute(request), found.func)
     with asked.blamed():
         check_pairs(asked.options)
@@ -155,23 +161,8 @@ def _exported(config: pytest.Config, server: Server) -> AbstractContextManager[N
     return exported(lines, server)
 
 
-# ---- which smtpd_options counts for the run
-
-
-def _root_options(request: pytest.FixtureRequest, asked: Asked) -> Any:
-    """The fixture `smtpd_options` for `smtpd_session`, which has to live as long."""
-    found = _root_definition(request)
-    if found.scope != "session":
-        asked.fail(
-            f"smtpd_options has the scope {found.scope!r}: smtpd_session, which lives for the "
-            'whole run, wants @pytest.fixture(scope="session")',
-            found.func,
-        )
-    return found
-
-
-def _root_definition(request: pytest.FixtureRequest) -> Any:
-    """The outermost one in a conftest.py that is visible to every test that uses the server.
+def _root_options(request: pytest.FixtureRequest) -> Any:
+    """The outermost `smtpd_options` in a conftest.py that all tests with the server can see.
 
     Without such a conftest.py, that of a plugin. So the order of the tests does not matter.
     """

@@ -92,9 +92,13 @@ def begin(config: pytest.Config) -> None:
     for option in ("smtpd_save", "smtpd_report"):
         folder = _folder(config, option)
         if folder is not None:
-            _check_folder(f"--{option.replace('_', '-')}", folder)
-    folder = _folder(config, "smtpd_report")
-    if folder is None:
+            from ..report.save import check_folder
+
+            try:
+                check_folder(folder)
+            except ValueError as error:
+                raise pytest.UsageError(f"--{option.replace('_', '-')}: {error}") from None
+    if folder is None:  # that of the report
         return
     from ..report import collect, render
 
@@ -103,15 +107,6 @@ def begin(config: pytest.Config) -> None:
         collect.begin(folder)
     except collect.ReportError as error:
         raise pytest.UsageError(str(error)) from None
-
-
-def _check_folder(flag: str, folder: Path) -> None:
-    from ..report.save import check_folder
-
-    try:
-        check_folder(folder)
-    except ValueError as error:
-        raise pytest.UsageError(f"{flag}: {error}") from None
 
 
 def _note_phase(item: pytest.Item, report: pytest.TestReport) -> None:
