@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ..clock import monotonic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..message.message import Message
     from .matching import Matcher
@@ -91,10 +91,10 @@ class Watch:
             raise RuntimeError(
                 "no asyncio or trio event loop is running here: use wait(), assert_none() or 'with'"
             )
-        with self._store.listening(signal.set), _Alarm(timeout, signal.set) as alarm:
+        with self._store.listening(signal.set), _alarm(timeout, signal.set) as rung:
             while True:
                 signal.clear()
-                expired = alarm.rung
+                expired = rung.is_set()
                 if self.look():
                     return True
                 if expired:
@@ -102,31 +102,26 @@ class Watch:
                 await signal.wait()
 
 
-class _Alarm:
-    """Calls `ring` after `seconds` of real time, from a thread that ends with the `with` block.
+@contextmanager
+def _alarm(seconds: float, ring: Callable[[], None]) -> Iterator[threading.Event]:
+    """Sets the event, then calls `ring`, after `seconds` of real time, from a thread of its own.
 
     A timeout of asyncio or trio would never come when a test freezes time.
     """
+    rung, off = threading.Event(), threading.Event()
 
-    def __init__(self, seconds: float, ring: Callable[[], None]) -> None:
-        self.rung = False
-        self._seconds = min(seconds, threading.TIMEOUT_MAX)
-        self._ring = ring
-        self._off = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pytest_smtpd alarm", daemon=True)
+    def run() -> None:
+        if not off.wait(min(seconds, threading.TIMEOUT_MAX)):
+            rung.set()
+            ring()
 
-    def _run(self) -> None:
-        if not self._off.wait(self._seconds):
-            self.rung = True
-            self._ring()
-
-    def __enter__(self) -> _Alarm:
-        _start_thread(self._thread)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._off.set()
-        self._thread.join()
+    thread = threading.Thread(target=run, name="pytest_smtpd alarm", daemon=True)
+    _start_thread(thread)
+    try:
+        yield rung
+    finally:
+        off.set()
+        thread.join()
 
 
 # ---- event loops: nothing is imported here; a library that runs is in sys.modules already
