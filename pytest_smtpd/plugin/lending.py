@@ -29,14 +29,12 @@ def for_test(request: pytest.FixtureRequest, given: object) -> Iterator[Server]:
     item.stash[requested] = True
     asked = _asked(request, given)
     asked.add_markers()
-    with asked.blamed():
-        check_pairs(asked.options)
     if scope(config) == "session":
         yield from _lent(request, asked)
         return
-    lease = _leased(asked, item.nodeid)
-    remember(item, "smtpd", lease)
     with asked.blamed():
+        lease = _leased(asked, item.nodeid)
+        remember(item, "smtpd", lease)
         lease.server.start()
     try:
         with _exported(config, lease.server):
@@ -49,6 +47,8 @@ def for_test(request: pytest.FixtureRequest, given: object) -> Iterator[Server]:
 def _lent(request: pytest.FixtureRequest, asked: Asked) -> Iterator[Server]:
     """The session's server for one test; afterwards it is as it was."""
     item = asked.item
+    with asked.blamed():
+        check_pairs(asked.options)
     for name in _ADDRESS:
         if name in asked.marked:
             _refuse_address(asked, name, asked.marked[name])
@@ -91,9 +91,7 @@ def for_run(request: pytest.FixtureRequest) -> Iterator[Server]:
         )
     asked.add_fixture(found.execute(request), found.func)
     with asked.blamed():
-        check_pairs(asked.options)
-    lease = _leased(asked)
-    with asked.blamed():
+        lease = _leased(asked)
         lease.server.start()
     try:
         with _exported(request.config, lease.server):
@@ -146,9 +144,10 @@ def _asked(request: pytest.FixtureRequest, given: object) -> Asked:
 
 def _leased(asked: Asked, test: str = "") -> Lease:
     __tracebackhide__ = True
+    lease = Lease(asked.options, test)
     if asked.options.port and hasattr(asked.item.config, "workerinput"):
         asked.fail(port_of_several(asked.options.port))
-    return Lease(asked.options, test)
+    return lease
 
 
 def _exported(config: pytest.Config, server: Server) -> AbstractContextManager[None]:
