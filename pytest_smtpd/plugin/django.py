@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 
+# The settings before Django 6.1, each with the argument of the backend
+_EMAIL_SETTINGS = {
+    "EMAIL_HOST": "host", "EMAIL_PORT": "port",
+    "EMAIL_HOST_USER": "username", "EMAIL_HOST_PASSWORD": "password",
+    "EMAIL_USE_TLS": "use_tls", "EMAIL_USE_SSL": "use_ssl",
+}  # fmt: skip
+
 
 @contextmanager
 def pointed_at(server: Server) -> Iterator[None]:
@@ -37,7 +44,8 @@ def pointed_at(server: Server) -> Iterator[None]:
         mailer = {"BACKEND": BACKEND, "OPTIONS": options}
         changed: dict[str, Any] = {"MAILERS": dict.fromkeys(settings.MAILERS, mailer)}
     else:
-        changed = _email_settings(options)
+        changed = {"EMAIL_BACKEND": BACKEND, "EMAIL_SSL_CERTFILE": None, "EMAIL_SSL_KEYFILE": None}
+        changed.update((name, options[option]) for name, option in _EMAIL_SETTINGS.items())
     with _changed(settings, changed), _trusted(server):
         yield
 
@@ -55,20 +63,6 @@ def _options(server: Server) -> dict[str, Any]:
         "password": password,
         "use_tls": server.config.tls == "starttls",
         "use_ssl": server.config.tls == "implicit",
-    }
-
-
-def _email_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "EMAIL_BACKEND": BACKEND,
-        "EMAIL_HOST": options["host"],
-        "EMAIL_PORT": options["port"],
-        "EMAIL_HOST_USER": options["username"],
-        "EMAIL_HOST_PASSWORD": options["password"],
-        "EMAIL_USE_TLS": options["use_tls"],
-        "EMAIL_USE_SSL": options["use_ssl"],
-        "EMAIL_SSL_CERTFILE": None,
-        "EMAIL_SSL_KEYFILE": None,
     }
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .keys import seen_servers, session_lease, uses
+from .seen import Seen
 
 if TYPE_CHECKING:
     from ..lease import Lease
-    from .seen import Seen
 
 _phases = pytest.StashKey[Any]()  # of a test so far: report.collect.Phases
 _unwritten = pytest.StashKey[str]()  # why there is no report
@@ -19,8 +19,6 @@ _unwritten = pytest.StashKey[str]()  # why there is no report
 
 def remember(item: pytest.Item, name: str, lease: Lease) -> Seen:
     """Notes a server of the test, by the name of its fixture."""
-    from .seen import Seen
-
     for other in seen_by(item):
         if other.lease is not lease:
             other.lease.mind(lease)
@@ -34,12 +32,8 @@ def seen_by(item: pytest.Item) -> list[Seen]:
     """The servers of a test so far, `smtpd_session` among them where the test uses it."""
     seen = item.stash.get(seen_servers, [])
     lease = item.config.stash.get(session_lease, None)
-    if lease is None or not uses(item, "smtpd_session"):
+    if lease is None or lease in [each.lease for each in seen] or not uses(item, "smtpd_session"):
         return seen
-    if any(each.lease is lease for each in seen):
-        return seen
-    from .seen import Seen
-
     return [*seen, Seen("smtpd_session", lease)]
 
 
