@@ -46,7 +46,22 @@ def parse(arguments: list[str] | None) -> tuple[Options, str | None]:
     """
     parser = _parser()
     namespace = parser.known(arguments)
-    return _options(parser, namespace), namespace.save
+    given: dict[str, Any] = {name: option.hand_default for name, option in OPTIONS.items()}
+    for name, option in OPTIONS.items():
+        text = None if option.form is None else getattr(namespace, name)
+        if text is None:
+            continue
+        try:
+            given[name] = read(name, text)
+            Options(**{name: given[name]})
+        except ValueError as error:
+            parser.error(f"--{option.flags[0]}: {error}")
+    options = Options(**given)
+    try:
+        check_pairs(options)
+    except ValueError as error:
+        parser.error(str(error))
+    return options, namespace.save
 
 
 def _parser() -> _Parser:
@@ -73,23 +88,3 @@ def _parser() -> _Parser:
                 group.add_argument(f"--{flag}", dest=option.name, help=help, **option.argument)
                 help = argparse.SUPPRESS
     return parser
-
-
-def _options(parser: _Parser, namespace: argparse.Namespace) -> Options:
-    """The options that were given, checked; a wrong one ends the program with its error."""
-    given: dict[str, Any] = {name: option.hand_default for name, option in OPTIONS.items()}
-    for name, option in OPTIONS.items():
-        text = None if option.form is None else getattr(namespace, name)
-        if text is None:
-            continue
-        try:
-            given[name] = read(name, text)
-            Options(**{name: given[name]})
-        except ValueError as error:
-            parser.error(f"--{option.flags[0]}: {error}")
-    options = Options(**given)
-    try:
-        check_pairs(options)
-    except ValueError as error:
-        parser.error(str(error))
-    return options

@@ -104,18 +104,15 @@ def _marks(
     matching = set(map(id, matched))
     notes = {i: "matches" for i, message in enumerate(held) if id(message) in matching}
     keep = list(notes)[:NEAREST]
-    near: dict[int, dict[str, Criterion | None]] = {}
-    for index in reversed(range(max(0, len(held) - SEARCHED), len(held))):
-        if index not in notes:
-            near[index] = _misses(matcher, held[index], early=index < before)
+    newest = reversed(range(max(0, len(held) - SEARCHED), len(held)))
+    others = [index for index in newest if index not in notes]
+    near = {index: _misses(matcher, held[index], early=index < before) for index in others}
     fewest = min(map(len, near.values()), default=0)
     nearest_ones = [index for index, misses in near.items() if len(misses) == fewest]
     if len(nearest_ones) > NEAREST:
         nearest_ones.sort(key=lambda index: -_likeness(held[index], near[index]))
-    for index in nearest_ones[:NEAREST]:
-        notes[index] = "; ".join(near[index])
-        keep.append(index)
-    return notes, keep
+    marked = nearest_ones[:NEAREST]
+    return notes | {index: "; ".join(near[index]) for index in marked}, keep + marked
 
 
 def _misses(matcher: Matcher, message: Message, *, early: bool) -> dict[str, Criterion | None]:

@@ -168,19 +168,16 @@ def _root_options(request: pytest.FixtureRequest) -> Any:
     names = ["smtpd_session", *(["smtpd"] if scope(request.config) == "session" else [])]
     items = [each for each in request.session.items if any(uses(each, name) for name in names)]
     folders = {_folder(each): None for each in [request._pyfuncitem, *items]}
-    first, *others = [_visible_from(folder, request) for folder in folders]
+    # before pytest 8.1 a node is named by its id
+    nodes = [each if pytest.version_tuple >= (8, 1) else each.nodeid for each in folders]
+    find = request._fixturemanager.getfixturedefs
+    first, *others = [list(find("smtpd_options", node) or ()) for node in nodes]
     common = [each for each in first if all(each in definitions for definitions in others)]
     return next(filter(_is_of_conftest, common), common[-1])
 
 
 def _folder(item: pytest.Item) -> Any:
     return [*takewhile(lambda node: not isinstance(node, pytest.File), item.listchain())][-1]
-
-
-def _visible_from(folder: Any, request: pytest.FixtureRequest) -> list[Any]:
-    # before pytest 8.1 a node is named by its id
-    node = folder if pytest.version_tuple >= (8, 1) else folder.nodeid
-    return list(request._fixturemanager.getfixturedefs("smtpd_options", node) or ())
 
 
 def _is_of_conftest(definition: Any) -> bool:

@@ -235,10 +235,8 @@ class Daemon:
         if state.strays:
             strays = counted(len(state.strays), "message")
             hints.append(f"{strays} in strays: of a MAIL during an earlier test")
-        for session in list(state.sessions):
-            refusal = session.last_refusal()
-            if refusal is not None:
-                hints.append(f"refused: {refusal}")
+        refusals = (session.last_refusal() for session in list(state.sessions))
+        hints += [f"refused: {refusal}" for refusal in refusals if refusal is not None]
         for other, before in self.others:
             messages = other.state.mail.since(before)
             if messages and other.endpoint is not None:
