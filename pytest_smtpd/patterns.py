@@ -82,9 +82,9 @@ def compile_host_pattern(value: PatternLike) -> Callable[[str], bool]:
     if isinstance(value, str) and "/" in value:
         return _in_network(value)
     if isinstance(value, str) and ":" in value and "*" not in value and "?" not in value:
-        same_address = _same_address(value)
-        if same_address is not None:
-            return same_address
+        wanted = _address(value)
+        if wanted is not None:
+            return lambda host: _address(host) == wanted
     matches = compile_pattern(value)
     if not isinstance(value, str | re.Pattern):
         return matches
@@ -114,11 +114,6 @@ def _in_network(value: str) -> Callable[[str], bool]:
         return any(address is not None and address in network for address in addresses)
 
     return contains
-
-
-def _same_address(value: str) -> Callable[[str], bool] | None:
-    wanted = _address(value)
-    return None if wanted is None else lambda host: _address(host) == wanted
 
 
 def _address(host: str | None) -> IPv4Address | IPv6Address | None:

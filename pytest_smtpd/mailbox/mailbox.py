@@ -303,9 +303,7 @@ class Expectation:
         __tracebackhide__ = True
         self._left = True
         if not enough:
-            watch = self._entered()
-            expected = _at_least(self._count, self._timeout)
-            self._mailbox._fail(watch, expected)
+            self._mailbox._fail(self._entered(), _at_least(self._count, self._timeout))
 
 
 def _at_least(count: int, timeout: float) -> str:

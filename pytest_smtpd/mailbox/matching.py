@@ -137,12 +137,10 @@ def _criterion(label: str, value: object, values: Callable[[Message], Sequence[s
         matches = compile_pattern(value)  # type: ignore[arg-type]
     except TypeError as error:
         raise TypeError(f"criterion {label!r}: {error}") from None
-    further = None
-    if label == "text":
-        further = _visible
-        if isinstance(value, str):
-            # A body is long: a glob over the whole of it would hardly ever match.
-            matches = compile_glob(value, anywhere=True)
+    further = _visible if label == "text" else None
+    if further is not None and isinstance(value, str):
+        # A body is long: a glob over the whole of it would hardly ever match.
+        matches = compile_glob(value, anywhere=True)
     return Criterion(label, value, values, matches, further)  # type: ignore[arg-type]
 
 

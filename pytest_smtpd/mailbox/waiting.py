@@ -146,10 +146,7 @@ class _Signal:
         if not self._sent:
             self._sent = True
             with suppress(RuntimeError):  # the loop is closed
-                self._call_soon(self._wake)
-
-    def _wake(self) -> None:
-        self._event.set()
+                self._call_soon(lambda: self._event.set())  # clear() may replace it first
 
     async def wait(self) -> None:
         await self._event.wait()
