@@ -86,11 +86,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Any:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = yield
-    if (
-        seen_servers in item.stash
-        or session_lease in item.config.stash
-        or settings.saves_mail(item.config)
-    ):
+    used = seen_servers in item.stash or session_lease in item.config.stash
+    if used or settings.saves_mail(item.config):
         from .reporting import complete
 
         complete(item, report)

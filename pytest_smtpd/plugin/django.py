@@ -33,10 +33,9 @@ def pointed_at(server: Server) -> Iterator[None]:
     `ValueError` for a server that Django cannot talk to, and Django's own error if its settings
     are not configured.
     """
-    config = server.config
     if not server.port:
         raise ValueError("Django's SMTP backend cannot connect to a unix socket")
-    if config.protocol != "smtp":
+    if server.config.protocol != "smtp":
         raise ValueError("Django's SMTP backend does not speak LMTP")
     settings = import_module("django.conf").settings
     options = _options(server)
@@ -52,17 +51,16 @@ def pointed_at(server: Server) -> Iterator[None]:
 
 def _options(server: Server) -> dict[str, Any]:
     """The keyword arguments of Django's SMTP backend."""
-    users = server.config.users
-    if users == "any":
-        users = {"user": "password"}
+    config = server.config
+    users = {"user": "password"} if config.users == "any" else config.users
     username, password = next(iter(users.items())) if users else ("", "")
     return {
         "host": server.host,
         "port": server.port,
         "username": username,
         "password": password,
-        "use_tls": server.config.tls == "starttls",
-        "use_ssl": server.config.tls == "implicit",
+        "use_tls": config.tls == "starttls",
+        "use_ssl": config.tls == "implicit",
     }
 
 

@@ -227,8 +227,6 @@ class Daemon:
         self.seed = secrets.token_hex(4) if seed is None else str(seed)
         self.state.faults.seed(f"{self.seed}:{test}")
 
-    # ---- what the mailbox adds to its errors
-
     def _hints(self) -> Sequence[str]:
         """Hints for a test whose mail is missing."""
         state, hints = self.state, []
