@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from .clock import monotonic
 from .patterns import PatternLike, compile_host_pattern, compile_pattern, nearest
@@ -17,18 +17,8 @@ from .rejection import ReplyLike
 from .smtp import events, replies
 from .smtp.replies import Reply
 
-__all__ = [
-    "STAGES",
-    "Answer",
-    "Delay",
-    "Drop",
-    "Fault",
-    "Hold",
-    "Raw",
-    "Split",
-    "Stall",
-    "Throttle",
-]
+__all__ = ["STAGES", "Answer", "Delay", "Drop", "Fault", "Hold", "Raw", "Split", "Stall",
+           "Throttle"]  # fmt: skip
 
 Per: TypeAlias = Literal["server", "session", "recipient"]
 
@@ -52,41 +42,23 @@ class Stage(NamedTuple):
 STAGE_TABLE: dict[str, Stage] = {
     stage.event.stage: stage
     for stage in (
-        Stage(
-            events.Connected,
-            "the client's IP address",
-            "reject_host",
-            "validate_host",
-            replies.HOST_REFUSED,
-        ),
+        Stage(events.Connected, "the client's IP address",
+              "reject_host", "validate_host", replies.HOST_REFUSED),
         Stage(events.Hello, "the name after HELO, EHLO or LHLO"),
         Stage(events.StartTLS),
         Stage(events.Auth),
-        Stage(
-            events.Mail,
-            "the sender's address",
-            "reject_sender",
-            "validate_sender",
-            replies.SENDER_REFUSED,
-        ),
-        Stage(
-            events.Rcpt,
-            "the recipient's address",
-            "reject_recipient",
-            "validate_recipient",
-            replies.RECIPIENT_REFUSED,
-        ),
+        Stage(events.Mail, "the sender's address",
+              "reject_sender", "validate_sender", replies.SENDER_REFUSED),
+        Stage(events.Rcpt, "the recipient's address",
+              "reject_recipient", "validate_recipient", replies.RECIPIENT_REFUSED),
         Stage(events.Data),
-        Stage(
-            events.MessageReceived,
-            "any recipient's address",
-            refusal=replies.TRANSACTION_FAILED,
-        ),
+        Stage(events.MessageReceived, "any recipient's address",
+              refusal=replies.TRANSACTION_FAILED),
         Stage(events.Rset),
         Stage(events.Noop),
         Stage(events.Quit),
     )
-}
+}  # fmt: skip
 STAGES: tuple[str, ...] = tuple(STAGE_TABLE)
 
 
@@ -127,18 +99,17 @@ class Fault:
         if self.on not in STAGES:
             hint = nearest(str(self.on), STAGES)
             raise ValueError(f"{name}(on={self.on!r}): one of {', '.join(STAGES)} is wanted{hint}")
-        _check_count(name, "times", self.times, least=1)
-        _check_count(name, "skip", self.skip, least=0)
+        if self.times is not None:
+            _check_number(f"{name}(times", self.times, 1)
+        _check_number(f"{name}(skip", self.skip, 0)
         if self.per not in ("server", "session", "recipient"):
             hint = nearest(str(self.per), ("server", "session", "recipient"))
             raise ValueError(
                 f"{name}(per={self.per!r}): 'server', 'session' or 'recipient' is wanted{hint}"
             )
         if self.per == "recipient" and self.on not in ("rcpt", "message"):
-            raise ValueError(
-                f"{name}(per='recipient', on={self.on!r}): no recipient there; "
-                "only on rcpt, message"
-            )
+            where = "no recipient there; only on rcpt, message"
+            raise ValueError(f"{name}(per='recipient', on={self.on!r}): {where}")
         if not isinstance(self.probability, int | float) or not 0 <= self.probability <= 1:
             raise ValueError(
                 f"{name}(probability={self.probability!r}): a number from 0 to 1 is wanted"
@@ -159,25 +130,15 @@ class Fault:
         """`match` as a predicate on what the stage matches; None without `match`."""
         if self.match is None:
             return None
-        return (
-            compile_host_pattern(self.match)
-            if self.on == "connect"
-            else compile_pattern(self.match)
-        )
+        compile_match = compile_host_pattern if self.on == "connect" else compile_pattern
+        return compile_match(self.match)
 
 
-def _check_count(fault: str, name: str, value: object, *, least: int) -> None:
+def _check_number(call: str, value: object, least: float, kind: Any = int) -> None:
     __tracebackhide__ = True
-    if value is None and name == "times":
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{fault}({name}={value!r}): a whole number from {least} up is wanted")
-
-
-def _check_amount(fault: str, name: str, value: object, *, least: float) -> None:
-    __tracebackhide__ = True
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= least:
-        raise ValueError(f"{fault}({name}={value!r}): a number from {least} up is wanted")
+    if not isinstance(value, kind) or isinstance(value, bool) or not value >= least:
+        wanted = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{call}={value!r}): {wanted} from {least} up is wanted")
 
 
 @dataclass(frozen=True)
@@ -213,7 +174,7 @@ class Delay(Fault):
     def __post_init__(self) -> None:
         __tracebackhide__ = True
         super().__post_init__()
-        _check_amount("Delay", "seconds", self.seconds, least=0)
+        _check_number("Delay(seconds", self.seconds, 0, int | float)
 
 
 @dataclass(frozen=True)
@@ -232,7 +193,7 @@ class Drop(Fault):
     def __post_init__(self) -> None:
         __tracebackhide__ = True
         if self.after is not None:
-            _check_count("Drop", "after", self.after, least=0)
+            _check_number("Drop(after", self.after, 0)
             if self.on not in ("", "message"):
                 raise ValueError(
                     f"Drop(after={self.after}, on={self.on!r}): after= implies on='message'; "
@@ -281,7 +242,7 @@ class Split(Fault):
     def __post_init__(self) -> None:
         __tracebackhide__ = True
         super().__post_init__()
-        _check_count("Split", "octets", self.octets, least=1)
+        _check_number("Split(octets", self.octets, 1)
 
 
 @dataclass(frozen=True)
@@ -303,7 +264,7 @@ class Throttle(Fault):
                 f"Throttle(on={self.on!r}): it acts on a whole connection; leave on= out"
             )
         super().__post_init__()
-        _check_amount("Throttle", "octets_per_second", self.octets_per_second, least=1)
+        _check_number("Throttle(octets_per_second", self.octets_per_second, 1, int | float)
         if self.octets_per_second == float("inf"):
             raise ValueError("Throttle(octets_per_second=inf): it slows nothing down; leave it out")
 
@@ -320,48 +281,18 @@ class Hold(Fault):
     # Two holds with equal attributes are two breakpoints
     __eq__ = object.__eq__
     __hash__ = object.__hash__
-    _gate: _Gate = field(default_factory=lambda: _Gate(), init=False, repr=False)
+    _changed: threading.Condition = field(
+        default_factory=threading.Condition, init=False, repr=False
+    )
+    _waiting: list[Callable[[], None]] = field(default_factory=list, init=False, repr=False)
+    # Set by a release while nobody waits
+    _open: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
 
     def wait_reached(self, timeout: float = 5.0) -> bool:
         """Blocks until a session waits here; returns whether one does.
 
         `timeout` is in seconds of real time, also if the test has frozen time.
         """
-        return self._gate.wait_reached(timeout)
-
-    def release(self) -> None:
-        """Releases all sessions that wait here; if none waits, the next one that comes."""
-        self._gate.release()
-
-    def reach(self, go_on: Callable[[], None]) -> Callable[[], None]:
-        """For the server: calls `go_on` once, at the release; returns a function that cancels."""
-        return self._gate.reach(go_on)
-
-
-class _Gate:
-    """Where held sessions wait; any thread can open it."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._waiting: list[Callable[[], None]] = []
-        self._permits = 0
-
-    def reach(self, go_on: Callable[[], None]) -> Callable[[], None]:
-        with self._changed:
-            if not self._permits:
-                self._waiting.append(go_on)
-                self._changed.notify_all()
-                return lambda: self._leave(go_on)
-            self._permits -= 1
-        go_on()
-        return lambda: None
-
-    def _leave(self, go_on: Callable[[], None]) -> None:
-        with self._changed:
-            if go_on in self._waiting:
-                self._waiting.remove(go_on)
-
-    def wait_reached(self, timeout: float) -> bool:
         end = monotonic() + timeout
         with self._changed:
             while not self._waiting:
@@ -372,9 +303,27 @@ class _Gate:
             return True
 
     def release(self) -> None:
+        """Releases all sessions that wait here; if none waits, the next one that comes."""
         with self._changed:
-            waiting, self._waiting = self._waiting, []
+            waiting = self._waiting[:]
+            self._waiting.clear()
             if not waiting:
-                self._permits = 1
+                self._open.set()
         for go_on in waiting:
             go_on()
+
+    def reach(self, go_on: Callable[[], None]) -> Callable[[], None]:
+        """For the server: calls `go_on` once, at the release; returns a function that cancels."""
+        with self._changed:
+            if not self._open.is_set():
+                self._waiting.append(go_on)
+                self._changed.notify_all()
+                return lambda: self._leave(go_on)
+            self._open.clear()
+        go_on()
+        return lambda: None
+
+    def _leave(self, go_on: Callable[[], None]) -> None:
+        with self._changed:
+            if go_on in self._waiting:
+                self._waiting.remove(go_on)

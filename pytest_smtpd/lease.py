@@ -1,89 +1,85 @@
-"""What the plugin and the command line hold of a server: more than `Server` shows to a test."""
+"""`Lease`: a server that goes from test to test, as the plugin and the command line hold it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
-from .options import Options
-from .server import Server, of_daemon
-from .serving.daemon import Daemon, Endpoint
+from .options import OPTIONS, Options
+from .options.pairs import check_pairs
+from .server import of_daemon
+from .serving.daemon import STOP_TIMEOUT, Daemon, Endpoint
 
 
-class Lease:
+class Lease(Daemon):
     """A server and the tests that use it, one after the other.
 
     `test` is the node id of the first one. Raises `ValueError` for a pair of options that cannot
     work.
+
+    - `server`: what the tests see of it
+    - `options`: those that it starts with
     """
 
-    def __init__(self, config: Options, test: str = "") -> None:
+    def __init__(self, options: Options, test: str = "") -> None:
         __tracebackhide__ = True
-        self._daemon = Daemon(config)
-        self._daemon.use_seed(test)
-        self.server: Server = of_daemon(self._daemon)
-        self._usual: tuple[Options, Endpoint | None] = config, None
+        super().__init__(options)
+        self.use_seed(test)
+        self.server = of_daemon(self)
+        self.options = options
+        self._home: Endpoint | None = None  # the address of the first start
 
-    def start(self) -> Server:
-        """Starts the server; what it can raise is that of `Server.start`."""
+    def start(self) -> None:
         __tracebackhide__ = True
-        self.server.start()
-        self._usual = self._daemon.config, self._daemon.endpoint
-        return self.server
+        super().start()
+        self._home = self._home or self.endpoint
 
-    def begin(self, config: Options, test: str) -> None:
+    def begin(self, options: Options, test: str) -> None:
         """Begins a test: an empty mailbox, no sessions, these options, the same address.
 
         Raises `ValueError` for a pair of options that cannot work, and then nothing has changed; or
-        what `Server.start` raises, and then the server is stopped.
+        what `Server.start` raises, and then the server is stopped, with these options.
         """
-        self._daemon.begin_test(config, test)
+        self._begin(options, test, self.endpoint)
 
     def end(self) -> None:
         """Ends a test: takes in what clients have sent, releases the sessions that a fault holds.
 
-        Raises what callbacks raised.
+        Running callbacks may finish, within `STOP_TIMEOUT`. Raises what callbacks raised.
         """
-        self._daemon.end_test()
+        service = self._service
+        if service is not None:
+            service.settle(STOP_TIMEOUT)
+        self.raise_caught()
 
     def restore(self) -> None:
         """Gives the server the options and the address that it started with."""
-        options, endpoint = self._usual
-        self._daemon.begin_test(options, "", endpoint)
+        self._begin(self.options, "", self._home)
 
-    def raise_caught(self) -> None:
-        """Raises what callbacks raised, and warns of their bugs; see `Server.stop`."""
-        __tracebackhide__ = True
-        self._daemon.raise_caught()
+    def _begin(self, options: Options, test: str, endpoint: Endpoint | None) -> None:
+        check_pairs(options)
+        here = self.endpoint and self.endpoint.address
+        moved = endpoint is not None and endpoint.address != here
+        # A test may have stopped the server, or left sessions of an earlier start running
+        restart = moved or not self.runs or bool(self._draining)
+        restart = restart or any(
+            getattr(options, name) != getattr(self.config, name)
+            for name, option in OPTIONS.items()
+            if not option.live
+        )
+        if restart and options.tls:
+            from .tls import material
 
-    @property
-    def options(self) -> Options:
-        """The options that the server started with."""
-        return self._usual[0]
-
-    @property
-    def started(self) -> bool:
-        return self._daemon.endpoint is not None
-
-    @property
-    def seed(self) -> str:
-        """The seed in use for faults with a probability."""
-        return self._daemon.seed
-
-    @property
-    def hide(self) -> Callable[[str], str]:
-        """Masks the passwords that this test has configured; a later test has another one."""
-        return self._daemon.state.mask.hide
-
-    def listening(self, listener: Callable[[], None]) -> AbstractContextManager[None]:
-        """Calls `listener` after each message that comes, from the thread that adds it."""
-        return self._daemon.state.mail.listening(listener)
-
-    # ---- the other servers of a test
+            _ = material(options).server_context  # fails before anything is stopped
+        try:
+            if restart:
+                self.stop()
+        finally:
+            self._apply(options, new_faults=True)
+            self.use_seed(test)
+            self.state.begin_test()
+            if moved and endpoint is not None and endpoint.port:
+                self._port = endpoint.port
+            if restart:
+                self.start()
 
     def mind(self, other: Lease) -> None:
         """Notes mail that reaches the other server from now on: errors of the mailbox name it."""
-        self._daemon.mind(other._daemon)
-
-    def forget_others(self) -> None:
-        self._daemon.others.clear()
+        self.others.append((other, other.state.mail.end()))

@@ -10,16 +10,10 @@ import fnmatch
 import inspect
 import re
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-__all__ = [
-    "PatternLike",
-    "compile_glob",
-    "compile_host_pattern",
-    "compile_pattern",
-    "describe_pattern",
-    "nearest",
-]
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
 
 PatternLike: TypeAlias = str | re.Pattern[str] | Callable[[str], object]
 
@@ -88,9 +82,9 @@ def compile_host_pattern(value: PatternLike) -> Callable[[str], bool]:
     if isinstance(value, str) and "/" in value:
         return _in_network(value)
     if isinstance(value, str) and ":" in value and "*" not in value and "?" not in value:
-        same_address = _same_address(value)
-        if same_address is not None:
-            return same_address
+        wanted = _address(value)
+        if wanted is not None:
+            return lambda host: _address(host) == wanted
     matches = compile_pattern(value)
     if not isinstance(value, str | re.Pattern):
         return matches
@@ -116,32 +110,19 @@ def _in_network(value: str) -> Callable[[str], bool]:
         raise ValueError(f"a network such as '10.0.0.0/8' is wanted, not {value!r}") from None
 
     def contains(host: str) -> bool:
-        for text in (host, _mapped(host)):
-            try:
-                if text is not None and ipaddress.ip_address(text) in network:
-                    return True
-            except ValueError:
-                continue
-        return False
+        addresses = _address(host), _address(_mapped(host))
+        return any(address is not None and address in network for address in addresses)
 
     return contains
 
 
-def _same_address(value: str) -> Callable[[str], bool] | None:
+def _address(host: str | None) -> IPv4Address | IPv6Address | None:
     import ipaddress
 
     try:
-        wanted = ipaddress.ip_address(value)
-    except ValueError:
+        return ipaddress.ip_address(host)  # type: ignore[arg-type]
+    except ValueError:  # of None too
         return None
-
-    def same(host: str) -> bool:
-        try:
-            return ipaddress.ip_address(host) == wanted
-        except ValueError:
-            return False
-
-    return same
 
 
 def describe_pattern(value: object) -> str:

@@ -60,10 +60,8 @@ def compile_rules(option: RejectOption | None, *, hosts: bool = False) -> tuple[
     if option is None:
         return ()
     if isinstance(option, Mapping):
-        return tuple(
-            (compile_one(pattern), None if reply is None else negative(reply))
-            for pattern, reply in option.items()
-        )
+        rules = option.items()
+        return tuple((compile_one(p), None if r is None else negative(r)) for p, r in rules)
     if isinstance(option, str | re.Pattern) or callable(option):
         return ((compile_one(option), None),)
     if not isinstance(option, Iterable) or isinstance(option, bytes | bytearray):

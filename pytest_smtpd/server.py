@@ -6,7 +6,6 @@ import re
 import secrets
 from collections.abc import Iterable, MutableSequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .faults import Fault
@@ -86,12 +85,7 @@ class Server:
         __tracebackhide__ = True
         return self.start()
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         __tracebackhide__ = True
         self.stop()
 

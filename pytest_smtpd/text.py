@@ -62,7 +62,6 @@ def shortened(lines: list[str], most: int) -> list[str]:
     """Keeps the first and the last lines, `most` in all, one of which counts the lines left out."""
     if len(lines) <= most:
         return lines
-    head = most // 2
+    head, left_out = most // 2, len(lines) - most + 1
     tail = most - head - 1
-    left_out = len(lines) - head - tail
     return [*lines[:head], f"    ... {left_out:,} lines left out ...", *lines[-tail:]]

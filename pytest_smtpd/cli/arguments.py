@@ -9,7 +9,7 @@ import argparse
 from typing import Any
 
 from .._version import __version__
-from ..options import OPTIONS, Option, Options
+from ..options import OPTIONS, Options
 from ..options.pairs import check_pairs
 from ..options.values import read
 from ..patterns import nearest
@@ -46,7 +46,22 @@ def parse(arguments: list[str] | None) -> tuple[Options, str | None]:
     """
     parser = _parser()
     namespace = parser.known(arguments)
-    return _options(parser, namespace), namespace.save
+    given: dict[str, Any] = {name: option.hand_default for name, option in OPTIONS.items()}
+    for name, option in OPTIONS.items():
+        text = None if option.form is None else getattr(namespace, name)
+        if text is None:
+            continue
+        try:
+            given[name] = read(name, text)
+            Options(**{name: given[name]})
+        except ValueError as error:
+            parser.error(f"--{option.flags[0]}: {error}")
+    options = Options(**given)
+    try:
+        check_pairs(options)
+    except ValueError as error:
+        parser.error(str(error))
+    return options, namespace.save
 
 
 def _parser() -> _Parser:
@@ -68,36 +83,8 @@ def _parser() -> _Parser:
     group = parser.add_argument_group("options of the server")
     for option in OPTIONS.values():
         if option.form is not None:
-            _add(group, option)
+            help = option.describe(option.hand_help, option.hand_default).replace("%", "%%")
+            for flag in option.flags:
+                group.add_argument(f"--{flag}", dest=option.name, help=help, **option.argument)
+                help = argparse.SUPPRESS
     return parser
-
-
-def _add(group: Any, option: Option) -> None:
-    help = option.describe(option.hand_help, option.hand_default)
-    for hidden, flag in enumerate(option.flags):
-        group.add_argument(
-            f"--{flag}",
-            dest=option.name,
-            help=argparse.SUPPRESS if hidden else help.replace("%", "%%"),
-            **option.argument,
-        )
-
-
-def _options(parser: _Parser, namespace: argparse.Namespace) -> Options:
-    """The options that were given, checked; a wrong one ends the program with its error."""
-    given: dict[str, Any] = {name: option.hand_default for name, option in OPTIONS.items()}
-    for name, option in OPTIONS.items():
-        text = None if option.form is None else getattr(namespace, name)
-        if text is None:
-            continue
-        try:
-            given[name] = read(name, text)
-            Options(**{name: given[name]})
-        except ValueError as error:
-            parser.error(f"--{option.flags[0]}: {error}")
-    options = Options(**given)
-    try:
-        check_pairs(options)
-    except ValueError as error:
-        parser.error(str(error))
-    return options

@@ -30,29 +30,19 @@ _IDLE_STRICT = 1.0
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last one is Ctrl-Break of Windows
 
 
-class _Output:
-    """Stdout. The program ends when the reader of a pipe has gone."""
-
-    def __init__(self) -> None:
-        if isinstance(sys.stdout, TextIOWrapper):
-            # A message may contain characters that the terminal cannot show
-            sys.stdout.reconfigure(errors="backslashreplace")
-
-    def write(self, *lines: str) -> None:
-        try:
-            print("\n".join(lines), flush=True)
-        except OSError as error:
-            self._abandon()
-            # Windows reports EINVAL when the reader has gone
-            if isinstance(error, BrokenPipeError) or sys.platform == "win32":
-                raise SystemExit(1) from None
-            _fail(f"cannot write to stdout: {error.strerror or error}", status=1)
-
-    def _abandon(self) -> None:
+def _write(*lines: str) -> None:
+    """Writes to stdout. The program ends when the reader of a pipe has gone."""
+    try:
+        print("\n".join(lines), flush=True)
+    except OSError as error:
         # The interpreter flushes its buffer when it ends: without this it would fail again
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, sys.stdout.fileno())
         os.close(devnull)
+        # Windows reports EINVAL when the reader has gone
+        if isinstance(error, BrokenPipeError) or sys.platform == "win32":
+            raise SystemExit(1) from None
+        _fail(f"cannot write to stdout: {error.strerror or error}", status=1)
 
 
 class _Folder:
@@ -60,11 +50,10 @@ class _Folder:
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
-        self._number = 0
         self._path.mkdir(parents=True, exist_ok=True)
-        for file in self._path.glob("*.eml"):
-            if re.fullmatch(r"\d{4,9}", file.stem, re.ASCII):
-                self._number = max(self._number, int(file.stem))
+        names = [file.stem for file in self._path.glob("*.eml")]
+        numbers = [int(name) for name in names if re.fullmatch(r"\d{4,9}", name, re.ASCII)]
+        self._number = max(numbers, default=0)
 
     def save(self, message: Message) -> Path:
         while True:
@@ -129,42 +118,34 @@ def _set_handlers(handler: Any) -> None:
 class _Run:
     """A running server: takes its messages and sessions, prints and counts them."""
 
-    def __init__(self, lease: Lease, output: _Output, folder: _Folder | None) -> None:
-        self._lease = lease
-        self._server = lease.server
-        self._output = output
+    def __init__(self, lease: Lease, folder: _Folder | None) -> None:
+        self._lease, self._server = lease, lease.server
         self._folder = folder
-        self._messages = 0
-        self._sessions = 0
-        self._refused = 0
+        self._messages = self._sessions = self._refused = 0
         self.status = 0
 
     def until(self, interrupt: _Interrupt) -> None:
         """Serves until the interrupt; ends the program with an error if the server cannot start."""
         server = self._server
-        with self._lease.listening(interrupt.wake):
+        with self._lease.state.mail.listening(interrupt.wake):
             try:
                 server.start()
             except (OSError, RuntimeError, ValueError) as error:
                 _fail(str(getattr(error, "strerror", None) or error))
             try:
-                self._announce()
+                _write(f"listening on {server.url}")
+                if server.ca_file is not None:
+                    _write(f"TLS clients may trust {server.ca_file}")
                 while not interrupt.came:
                     interrupt.wait(_IDLE_STRICT if server.config.strict else _IDLE)
                     self._take()
             finally:
                 server.stop()
         self._take()
-        self._output.write(
+        _write(
             f"stopped: {counted(self._messages, 'message')}, {counted(self._sessions, 'session')}, "
             f"{self._refused} refused"
         )
-
-    def _announce(self) -> None:
-        lines = [f"listening on {self._server.url}"]
-        if self._server.ca_file is not None:
-            lines.append(f"TLS clients may trust {self._server.ca_file}")
-        self._output.write(*lines)
 
     def _take(self) -> None:
         # Removed from the mailbox: the server may run for weeks
@@ -194,7 +175,7 @@ class _Run:
                 self.status = 1
         if remarks:
             remarks.insert(0, "")
-        self._output.write(*show(message, self._messages), *remarks, "")
+        _write(*show(message, self._messages), *remarks, "")
 
     def _take_session(self, session: SessionRecord) -> None:
         self._sessions += 1
@@ -203,8 +184,7 @@ class _Run:
         if config.strict in (True, "violations"):
             found = [each for each in session.violations if each.code not in config.ignore]
             if found:
-                lines = [f"  violation {violation}" for violation in found]
-                self._output.write(f"session {self._sessions}:", *lines, "")
+                _write(f"session {self._sessions}:", *(f"  violation {each}" for each in found), "")
 
 
 def _refused(session: SessionRecord) -> int:
@@ -243,6 +223,9 @@ def main(arguments: list[str] | None = None) -> int:
                 folder = _Folder(directory)
         except (OSError, ValueError) as error:
             _fail(f"--save: {error}")
-        run = _Run(Lease(options), _Output(), folder)
+        if isinstance(sys.stdout, TextIOWrapper):
+            # A message may contain characters that the terminal cannot show
+            sys.stdout.reconfigure(errors="backslashreplace")
+        run = _Run(Lease(options), folder)
         run.until(interrupt)
     return run.status

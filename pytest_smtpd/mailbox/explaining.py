@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from ..message.message import Message
     from .matching import Criterion, Matcher
-
-__all__ = ["explain", "list_messages"]
+    from .waiting import Watch
 
 LISTED = 20  # messages in a list; of more the middle is left out
 SEARCHED = 200  # the newest messages: near misses are found by parsing each of them
@@ -64,22 +63,14 @@ def _line(message: Message) -> str:
     return f"{message.id}  {sender} -> {', '.join(recipients)}  {subject}"
 
 
-def explain(
-    *,
-    name: str,
-    matcher: Matcher,
-    expected: str,
-    held: Sequence[Message],
-    matched: Sequence[Message],
-    before: int = 0,
-    hints: Iterable[str] = (),
-    empty: str = "",
-) -> str:
+def explain(name: str, watch: Watch, expected: str, empty: str = "") -> list[str]:
     """The text of the `AssertionError`: how many matched, what was asked, what there is.
 
-    `held` are the messages that were looked at, `matched` those of them that matched. The first
-    `before` of them came before `expect()` was entered. `empty` explains an empty mailbox.
+    `empty` explains an empty mailbox.
     """
+    matcher, matched = watch.matcher, watch.matched
+    # The messages that were looked at, and how many of them came before `expect()` was entered
+    held, before = watch.seen()
     count = counted(len(matched), "message")
     if matcher.asked:
         asked = ", ".join(f"{each}={_described(value)}" for each, value in matcher.asked.items())
@@ -94,7 +85,7 @@ def explain(
         lines += list_messages(held, notes, keep=keep)
     else:
         lines.append(f"{name} is empty{empty}")
-    return "\n".join([*lines, *hints])
+    return lines
 
 
 def _described(value: object) -> str:
@@ -113,18 +104,15 @@ def _marks(
     matching = set(map(id, matched))
     notes = {i: "matches" for i, message in enumerate(held) if id(message) in matching}
     keep = list(notes)[:NEAREST]
-    near: dict[int, dict[str, Criterion | None]] = {}
-    for index in reversed(range(max(0, len(held) - SEARCHED), len(held))):
-        if index not in notes:
-            near[index] = _misses(matcher, held[index], early=index < before)
+    newest = reversed(range(max(0, len(held) - SEARCHED), len(held)))
+    others = [index for index in newest if index not in notes]
+    near = {index: _misses(matcher, held[index], early=index < before) for index in others}
     fewest = min(map(len, near.values()), default=0)
     nearest_ones = [index for index, misses in near.items() if len(misses) == fewest]
     if len(nearest_ones) > NEAREST:
         nearest_ones.sort(key=lambda index: -_likeness(held[index], near[index]))
-    for index in nearest_ones[:NEAREST]:
-        notes[index] = "; ".join(near[index])
-        keep.append(index)
-    return notes, keep
+    marked = nearest_ones[:NEAREST]
+    return notes | {index: "; ".join(near[index]) for index in marked}, keep + marked
 
 
 def _misses(matcher: Matcher, message: Message, *, early: bool) -> dict[str, Criterion | None]:
@@ -195,13 +183,9 @@ def _likeness(message: Message, misses: Mapping[str, Criterion | None]) -> float
             likeness += 1.0
         elif isinstance(criterion.pattern, str):
             asked = criterion.pattern[:100].casefold()
-            likeness += max(
-                (
-                    SequenceMatcher(None, asked, value[:100].casefold()).ratio()
-                    for value in criterion.values(message)[:LISTED]
-                ),
-                default=0.0,
-            )
+            values = [value[:100].casefold() for value in criterion.values(message)[:LISTED]]
+            ratios = (SequenceMatcher(None, asked, value).ratio() for value in values)
+            likeness += max(ratios, default=0.0)
     return likeness
 
 

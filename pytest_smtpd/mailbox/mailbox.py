@@ -14,12 +14,9 @@ from .waiting import Watch
 
 if TYPE_CHECKING:
     from os import PathLike
-    from types import TracebackType
 
     from ..message.message import Message
     from .store import Store
-
-__all__ = ["Expectation", "Mailbox"]
 
 # Messages that `repr` lists; each line parses a subject.
 _REPR_LINES = 1000
@@ -127,10 +124,10 @@ class Mailbox(Sequence["Message"]):
         and refused sessions, if there are any.
         """
         __tracebackhide__ = True
-        watch, matcher = self._watch(1, criteria)
+        watch = self._watch(1, criteria)
         watch.look()
         if len(watch.matched) != 1:
-            self._fail(watch, matcher, "exactly 1", empty=_NOT_YET)
+            self._fail(watch, "exactly 1", empty=_NOT_YET)
         return watch.matched[0]
 
     @criteria_only
@@ -159,9 +156,9 @@ class Mailbox(Sequence["Message"]):
         """
         __tracebackhide__ = True
         check_numbers("wait", count, timeout=timeout)
-        watch, matcher = self._watch(count, criteria)
+        watch = self._watch(count, criteria)
         if not watch.block(timeout, "use 'await mailbox.wait_async(...)'"):
-            self._fail(watch, matcher, _at_least(count, timeout))
+            self._fail(watch, _at_least(count, timeout))
         return watch.matched
 
     async def wait_async(
@@ -173,9 +170,9 @@ class Mailbox(Sequence["Message"]):
         """
         __tracebackhide__ = True
         check_numbers("wait_async", count, timeout=timeout)
-        watch, matcher = self._watch(count, criteria)
+        watch = self._watch(count, criteria)
         if not await watch.suspend(timeout):
-            self._fail(watch, matcher, _at_least(count, timeout))
+            self._fail(watch, _at_least(count, timeout))
         return watch.matched
 
     def expect(
@@ -199,9 +196,9 @@ class Mailbox(Sequence["Message"]):
         """
         __tracebackhide__ = True
         check_numbers("assert_none", within=within)
-        watch, matcher = self._watch(1, criteria)
+        watch = self._watch(1, criteria)
         if watch.block(within, "use 'await mailbox.assert_none_async(...)'"):
-            self._fail(watch, matcher, _none(within), hints=False)
+            self._fail(watch, _none(within), hints=False)
 
     async def assert_none_async(self, within: float = 0.0, **criteria: Unpack[Criteria]) -> None:
         """`assert_none()` for a task of asyncio or trio; may be cancelled.
@@ -210,9 +207,9 @@ class Mailbox(Sequence["Message"]):
         """
         __tracebackhide__ = True
         check_numbers("assert_none_async", within=within)
-        watch, matcher = self._watch(1, criteria)
+        watch = self._watch(1, criteria)
         if await watch.suspend(within):
-            self._fail(watch, matcher, _none(within), hints=False)
+            self._fail(watch, _none(within), hints=False)
 
     # ---- all messages
 
@@ -235,35 +232,18 @@ class Mailbox(Sequence["Message"]):
             paths.append(path)
         return paths
 
-    def _watch(self, count: int, criteria: Criteria) -> tuple[Watch, Matcher]:
+    def _watch(self, count: int, criteria: Criteria) -> Watch:
         __tracebackhide__ = True
-        matcher = Matcher(criteria)
-        return Watch(self._store, matcher, count), matcher
+        return Watch(self._store, Matcher(criteria), count)
 
     def _fail(
-        self,
-        watch: Watch,
-        matcher: Matcher,
-        expected: str,
-        *,
-        hints: bool = True,
-        empty: str = "",
+        self, watch: Watch, expected: str, *, hints: bool = True, empty: str = ""
     ) -> NoReturn:
         __tracebackhide__ = True
         from .explaining import explain
 
-        held, before = watch.seen()
-        text = explain(
-            name=self._name,
-            matcher=matcher,
-            expected=expected,
-            held=held,
-            matched=watch.matched,
-            before=before,
-            hints=self._hints() if hints else (),
-            empty=empty,
-        )
-        raise AssertionError(self._hide(text))
+        lines = explain(self._name, watch, expected, empty)
+        raise AssertionError(self._hide("\n".join([*lines, *(self._hints() if hints else ())])))
 
 
 class Expectation:
@@ -295,12 +275,7 @@ class Expectation:
         self._watch = Watch(store, self._matcher, self._count, store.end())
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> Literal[False]:
+    def __exit__(self, exc_type: object, *_: object) -> Literal[False]:
         __tracebackhide__ = True
         if exc_type is None:
             enough = self._entered().block(self._timeout, "use 'async with mailbox.expect(...)'")
@@ -310,12 +285,7 @@ class Expectation:
     async def __aenter__(self) -> Expectation:
         return self.__enter__()
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> Literal[False]:
+    async def __aexit__(self, exc_type: object, *_: object) -> Literal[False]:
         __tracebackhide__ = True
         if exc_type is None:
             self._leave(await self._entered().suspend(self._timeout))
@@ -333,9 +303,7 @@ class Expectation:
         __tracebackhide__ = True
         self._left = True
         if not enough:
-            watch = self._entered()
-            expected = _at_least(self._count, self._timeout)
-            self._mailbox._fail(watch, self._matcher, expected)
+            self._mailbox._fail(self._entered(), _at_least(self._count, self._timeout))
 
 
 def _at_least(count: int, timeout: float) -> str:

@@ -16,8 +16,6 @@ from ..patterns import PatternLike, compile_glob, compile_pattern, nearest
 if TYPE_CHECKING:
     from ..message.message import Message
 
-__all__ = ["Criteria", "Criterion", "Matcher", "check_numbers", "criteria_only"]
-
 # Names that other libraries and `Message` use for a criterion
 _MEANT = {"recipient": "to", "recipients": "to", "rcpt_to": "to", "mail_from": "sender",
           "body": "text", "html": "text", "headers": "header"}  # fmt: skip
@@ -139,12 +137,10 @@ def _criterion(label: str, value: object, values: Callable[[Message], Sequence[s
         matches = compile_pattern(value)  # type: ignore[arg-type]
     except TypeError as error:
         raise TypeError(f"criterion {label!r}: {error}") from None
-    further = None
-    if label == "text":
-        further = _visible
-        if isinstance(value, str):
-            # A body is long: a glob over the whole of it would hardly ever match.
-            matches = compile_glob(value, anywhere=True)
+    further = _visible if label == "text" else None
+    if further is not None and isinstance(value, str):
+        # A body is long: a glob over the whole of it would hardly ever match.
+        matches = compile_glob(value, anywhere=True)
     return Criterion(label, value, values, matches, further)  # type: ignore[arg-type]
 
 
@@ -154,21 +150,20 @@ def _header_criteria(value: object) -> list[Criterion]:
         raise TypeError(
             f"criterion 'header' takes a mapping such as {{'X-Id': '42*'}}, not {value!r}"
         )
-    return [_header_criterion(name, pattern) for name, pattern in value.items()]
+    criteria = []
+    for name, pattern in value.items():
+        if not isinstance(name, str):
+            raise TypeError(f"criterion 'header' takes header names as str, not {name!r}")
+        values = functools.partial(_header_values, name)
+        if pattern is None:
+            criteria.append(Criterion(f"header {name}", None, values, lambda _: False))
+        else:
+            criteria.append(_criterion(f"header {name}", pattern, values))
+    return criteria
 
 
-def _header_criterion(name: object, value: object) -> Criterion:
-    __tracebackhide__ = True
-    if not isinstance(name, str):
-        raise TypeError(f"criterion 'header' takes header names as str, not {name!r}")
-    label = f"header {name}"
-
-    def values(message: Message) -> list[str]:
-        return [str(found) for found in message.get_all(name, [])]
-
-    if value is None:
-        return Criterion(label, None, values, lambda _: False)
-    return _criterion(label, value, values)
+def _header_values(name: str, message: Message) -> list[str]:
+    return [str(found) for found in message.get_all(name, [])]
 
 
 # ---- the other arguments of a mailbox's methods

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from ..message.message import Message
 
-__all__ = ["Store"]
-
 
 class Store:
     """Messages in the order they came, and the listeners to call when one is added.

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import sys
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ..clock import monotonic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..message.message import Message
+    from .matching import Matcher
     from .store import Store
-
-__all__ = ["Watch"]
 
 _start_thread = threading.Thread.start  # taken at import: a test may patch it
 
@@ -27,12 +26,10 @@ _start_thread = threading.Thread.start  # taken at import: a test may patch it
 class Watch:
     """Collects the matches from message number `since` on, without the removed ones."""
 
-    def __init__(
-        self, store: Store, matches: Callable[[Message], bool], count: int, since: int = 0
-    ) -> None:
+    def __init__(self, store: Store, matcher: Matcher, count: int, since: int = 0) -> None:
+        self.matcher = matcher
         self.matched: list[Message] = []
         self._store = store
-        self._matches = matches
         self._count = count
         self._since = self._next = since
         self._messages = store.messages
@@ -45,7 +42,7 @@ class Watch:
             self._messages = messages
             left = set(messages)
             self.matched = [message for message in self.matched if message in left]
-        self.matched += filter(self._matches, new)
+        self.matched += filter(self.matcher, new)
         return len(self.matched) >= self._count
 
     def seen(self) -> tuple[list[Message], int]:
@@ -94,10 +91,10 @@ class Watch:
             raise RuntimeError(
                 "no asyncio or trio event loop is running here: use wait(), assert_none() or 'with'"
             )
-        with self._store.listening(signal.set), _Alarm(timeout, signal.set) as alarm:
+        with self._store.listening(signal.set), _alarm(timeout, signal.set) as rung:
             while True:
                 signal.clear()
-                expired = alarm.rung
+                expired = rung.is_set()
                 if self.look():
                     return True
                 if expired:
@@ -105,31 +102,26 @@ class Watch:
                 await signal.wait()
 
 
-class _Alarm:
-    """Calls `ring` after `seconds` of real time, from a thread that ends with the `with` block.
+@contextmanager
+def _alarm(seconds: float, ring: Callable[[], None]) -> Iterator[threading.Event]:
+    """Sets the event, then calls `ring`, after `seconds` of real time, from a thread of its own.
 
     A timeout of asyncio or trio would never come when a test freezes time.
     """
+    rung, off = threading.Event(), threading.Event()
 
-    def __init__(self, seconds: float, ring: Callable[[], None]) -> None:
-        self.rung = False
-        self._seconds = min(seconds, threading.TIMEOUT_MAX)
-        self._ring = ring
-        self._off = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pytest_smtpd alarm", daemon=True)
+    def run() -> None:
+        if not off.wait(min(seconds, threading.TIMEOUT_MAX)):
+            rung.set()
+            ring()
 
-    def _run(self) -> None:
-        if not self._off.wait(self._seconds):
-            self.rung = True
-            self._ring()
-
-    def __enter__(self) -> _Alarm:
-        _start_thread(self._thread)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._off.set()
-        self._thread.join()
+    thread = threading.Thread(target=run, name="pytest_smtpd alarm", daemon=True)
+    _start_thread(thread)
+    try:
+        yield rung
+    finally:
+        off.set()
+        thread.join()
 
 
 # ---- event loops: nothing is imported here; a library that runs is in sys.modules already
@@ -154,10 +146,7 @@ class _Signal:
         if not self._sent:
             self._sent = True
             with suppress(RuntimeError):  # the loop is closed
-                self._call_soon(self._wake)
-
-    def _wake(self) -> None:
-        self._event.set()
+                self._call_soon(lambda: self._event.set())  # clear() may replace it first
 
     async def wait(self) -> None:
         await self._event.wait()

@@ -15,30 +15,22 @@ from .row import OPTIONS, Option
 ELSEWHERE = {
     "auth_require_tls": "auth_requires_tls=True with tls='starttls'",
     "enforce_auth": "require_auth=True with users={'user': 'password'}",
-    "login_password": "users={'user': 'password'}",
-    "login_username": "users={'user': 'password'}",
+    **dict.fromkeys(("login_password", "login_username"), "users={'user': 'password'}"),
     "ready_timeout": "",  # nothing to wait for
     "server_hostname": "greeting_hostname='mx.example'",
-    "ssl": "tls='implicit'",
-    "ssl_cert_files": "certificate=(certificate, key)",
-    "ssl_certificate_files": "certificate=(certificate, key)",
-    "starttls": "tls='starttls'",
-    "use_ssl": "tls='implicit'",
-    "use_starttls": "tls='starttls'",
-    "use_tls": "tls='implicit'",
+    **dict.fromkeys(("ssl", "use_ssl", "use_tls"), "tls='implicit'"),
+    **dict.fromkeys(("ssl_cert_files", "ssl_certificate_files"), "certificate=(certificate, key)"),
+    **dict.fromkeys(("starttls", "use_starttls"), "tls='starttls'"),
 }
 
 
 def unknown(name: object, others: Iterable[str] = ()) -> TypeError:
     """The error for an unknown option; it names the nearest option, or the nearest of `others`."""
-    if not isinstance(name, str):  # a key of smtpd_options may be anything
-        hint = ""
-    elif name not in ELSEWHERE:
+    hint = ""
+    if name in ELSEWHERE:
+        hint = ELSEWHERE[name] and f" (did you mean {ELSEWHERE[name]}?)"
+    elif isinstance(name, str):  # a key of smtpd_options may be anything
         hint = nearest(name, [*OPTIONS, *others])
-    elif ELSEWHERE[name]:
-        hint = f" (did you mean {ELSEWHERE[name]}?)"
-    else:
-        hint = ""
     return TypeError(f"unknown smtpd option {name!r}{hint or '; pytest --markers lists them'}")
 
 

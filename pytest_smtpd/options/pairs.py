@@ -29,7 +29,13 @@ def check_pairs(options: Options) -> None:
     if options.require_auth:
         _check_offered(options, "require_auth", "AUTH")
     if options.users is not None and (options.require_auth or options.auth_mechanisms):
-        _check_mechanisms(options)
+        # In SCRAM the server proves that it knows the password (RFC 5802 section 3)
+        no_passwords = options.users == "any"
+        if all(no_passwords and name.startswith("SCRAM-") for name in options.auth_mechanisms):
+            raise ValueError(
+                f"smtpd option 'auth_mechanisms': {options.auth_mechanisms!r} leaves none that can "
+                f"be offered with users={options.users!r}: add 'PLAIN', for example"
+            )
 
 
 def _check_offered(options: Options, name: str, extension: str) -> None:
@@ -38,15 +44,4 @@ def _check_offered(options: Options, name: str, extension: str) -> None:
         raise ValueError(
             f"smtpd option {name!r} needs the extension {extension}, which is not offered: "
             "see 'extensions' and 'without_extensions'"
-        )
-
-
-def _check_mechanisms(options: Options) -> None:
-    __tracebackhide__ = True
-    # In SCRAM the server proves that it knows the password (RFC 5802 section 3)
-    no_passwords = options.users == "any"
-    if all(no_passwords and name.startswith("SCRAM-") for name in options.auth_mechanisms):
-        raise ValueError(
-            f"smtpd option 'auth_mechanisms': {options.auth_mechanisms!r} leaves none that can be "
-            f"offered with users={options.users!r}: add 'PLAIN', for example"
         )

@@ -27,7 +27,7 @@ CERTIFICATES = ("valid", "expired", "not-yet-valid", "wrong-host", "untrusted")
 _Callback = Callable[[str], object] | None
 
 
-def _option(kind: str, help: str, *, default: Any, **properties: Any) -> Any:
+def _option(kind: str, *, default: Any, help: str, **properties: Any) -> Any:
     """A row; type checkers take it for a field."""
     return Option(kind, default, help, **properties)
 
@@ -71,212 +71,88 @@ class Options(_Frozen):
     that is not allowed, naming the option, the value and what is allowed.
     """
 
-    host: str = _option(
-        "text",
-        "where to listen: a name, IPv4 or IPv6 address; '' is all interfaces",
-        default="127.0.0.1",
-        live=False,
-        address=True,
-    )
-    port: int = _option(
-        "number",
-        "the port to listen on; 0 takes a free one",
-        default=0,
-        most=65535,
-        live=False,
-        address=True,
-        hand_default=2525,
-    )
-    unix_socket: str | None = _option(
-        "socket",
-        "the path of a unix socket to listen on, instead of host and port",
-        default=None,
-        form="PATH",
-        live=False,
-        address=True,
-        path=True,
-    )
-    greeting_hostname: str = _option(
-        "hostname", "the server's name in greeting and replies", default="localhost", form="NAME"
-    )
-    banner: str = _option(
-        "ascii",
-        "the text between host name and date in the greeting",
-        default=f"pytest-smtpd {__version__}",
-        form="TEXT",
-    )
-    reject_host: RejectOption | None = _option(
-        "hosts",
-        "refuse clients by IP address: a pattern or network, a list, a mapping to replies",
-        default=None,
-        form="PATTERN[=REPLY]",
+    # fmt: off
+    host: str = _option("text", default="127.0.0.1", live=False, address=True,
+        help="where to listen: a name, IPv4 or IPv6 address; '' is all interfaces")
+    port: int = _option("number", default=0, most=65535, live=False, address=True,
+        hand_default=2525, help="the port to listen on; 0 takes a free one")
+    unix_socket: str | None = _option("socket", default=None, form="PATH", live=False, address=True,
+        path=True, help="the path of a unix socket to listen on, instead of host and port")
+    greeting_hostname: str = _option("hostname", default="localhost", form="NAME",
+        help="the server's name in greeting and replies")
+    banner: str = _option("ascii", default=f"pytest-smtpd {__version__}", form="TEXT",
+        help="the text between host name and date in the greeting")
+    reject_host: RejectOption | None = _option("hosts", default=None, form="PATTERN[=REPLY]",
         several=True,
-    )
-    reject_sender: RejectOption | None = _option(
-        "addresses",
-        "refuse senders: a pattern, a list, a mapping to replies",
-        default=None,
-        form="PATTERN[=REPLY]",
-        several=True,
-    )
-    reject_recipient: RejectOption | None = _option(
-        "addresses",
-        "refuse recipients: a pattern, a list, a mapping to replies; never postmaster",
-        default=None,
-        form="PATTERN[=REPLY]",
-        several=True,
-    )
-    validate_host: _Callback = _option(
-        "function",
-        "called with the client's IP address; refuses by raising",
-        default=None,
-        form=None,
-    )
-    validate_sender: _Callback = _option(
-        "function", "called with the sender's address; refuses by raising", default=None, form=None
-    )
-    validate_recipient: _Callback = _option(
-        "function",
-        "called with each recipient's address; refuses by raising",
-        default=None,
-        form=None,
-    )
-    deliver: Callable[[str, list[str], list[str]], object] | None = _option(
-        "function",
-        "called with sender, recipients and the lines of each message",
-        default=None,
-        form=None,
-    )
-    deliver_mime: Callable[[Message], object] | None = _option(
-        "function", "called with each message; wins over deliver", default=None, form=None
-    )
-    trace_headers: bool = _option(
-        "boolean",
-        "prepend Return-Path and Received to each message, before it is stored and delivered",
-        default=False,
-        flag=True,
-    )
-    addresses: Literal["syntax", "strict", "any"] = _option(
-        "choice",
-        "which addresses to accept: what RFC 5321 allows, what is globally deliverable, or any",
-        default="syntax",
+        help="refuse clients by IP address: a pattern or network, a list, a mapping to replies")
+    reject_sender: RejectOption | None = _option("addresses", default=None, form="PATTERN[=REPLY]",
+        several=True, help="refuse senders: a pattern, a list, a mapping to replies")
+    reject_recipient: RejectOption | None = _option("addresses", default=None,
+        form="PATTERN[=REPLY]", several=True,
+        help="refuse recipients: a pattern, a list, a mapping to replies; never postmaster")
+    validate_host: _Callback = _option("function", default=None, form=None,
+        help="called with the client's IP address; refuses by raising")
+    validate_sender: _Callback = _option("function", default=None, form=None,
+        help="called with the sender's address; refuses by raising")
+    validate_recipient: _Callback = _option("function", default=None, form=None,
+        help="called with each recipient's address; refuses by raising")
+    deliver: Callable[[str, list[str], list[str]], object] | None = _option("function",
+        default=None, form=None,
+        help="called with sender, recipients and the lines of each message")
+    deliver_mime: Callable[[Message], object] | None = _option("function", default=None, form=None,
+        help="called with each message; wins over deliver")
+    trace_headers: bool = _option("boolean", default=False, flag=True,
+        help="prepend Return-Path and Received to each message, before it is stored and delivered")
+    addresses: Literal["syntax", "strict", "any"] = _option("choice", default="syntax",
         choices=("syntax", "strict", "any"),
-    )
-    protocol: Literal["smtp", "lmtp"] = _option(
-        "choice",
-        "the protocol to speak: smtp or lmtp",
-        default="smtp",
-        choices=("smtp", "lmtp"),
-        live=False,
-    )
-    extensions: tuple[str, ...] = _option(
-        "words",
-        "the EHLO keywords to offer; with an empty list the server knows only HELO",
-        default=tuple(EXTENSIONS),
-        form="KEYWORD",
-        choices=tuple(EXTENSIONS),
-        several=True,
-    )
-    without_extensions: tuple[str, ...] = _option(
-        "words",
-        "EHLO keywords not to offer",
-        default=(),
-        form="KEYWORD",
-        choices=tuple(EXTENSIONS),
-        several=True,
-    )
-    max_size: int | None = _option(
-        "number",
-        "the largest message accepted, in octets; None is no limit",
-        default=33554432,
-        form="OCTETS",
-        least=1,
-        unit="octets",
-        no_limit=True,
-    )
-    max_recipients: int | None = _option(
-        "number",
-        "the most recipients of one message; None is no limit",
-        default=1000,
-        form="NUMBER",
-        least=1,
-        unit="recipients",
-        no_limit=True,
-    )
-    timeout: float = _option(
-        "seconds", "seconds of client silence before 421", default=300.0, form="SECONDS"
-    )
-    tls: Literal["starttls", "implicit"] | None = _option(
-        "choice",
-        "offer STARTTLS, or speak TLS from the start",
-        default=None,
-        choices=(None, "starttls", "implicit"),
-        live=False,
-    )
-    require_tls: bool = _option(
-        "boolean",
-        "answer 530 to almost every command that comes without TLS",
-        default=False,
-        flag=True,
-    )
-    certificate: str | tuple[str, str] = _option(
-        "certificate",
-        "the kind of certificate to make, or your own pair of files (certificate, key)",
-        default="valid",
-        form="|".join((*CERTIFICATES, "CERTFILE,KEYFILE")),
-        choices=CERTIFICATES,
-        live=False,
+        help="which addresses to accept: what RFC 5321 allows, what is globally deliverable, "
+        "or any")
+    protocol: Literal["smtp", "lmtp"] = _option("choice", default="smtp", choices=("smtp", "lmtp"),
+        live=False, help="the protocol to speak: smtp or lmtp")
+    extensions: tuple[str, ...] = _option("words", default=tuple(EXTENSIONS), form="KEYWORD",
+        choices=tuple(EXTENSIONS), several=True,
+        help="the EHLO keywords to offer; with an empty list the server knows only HELO")
+    without_extensions: tuple[str, ...] = _option("words", default=(), form="KEYWORD",
+        choices=tuple(EXTENSIONS), several=True, help="EHLO keywords not to offer")
+    max_size: int | None = _option("number", default=33554432, form="OCTETS", least=1,
+        unit="octets", no_limit=True,
+        help="the largest message accepted, in octets; None is no limit")
+    max_recipients: int | None = _option("number", default=1000, form="NUMBER", least=1,
+        unit="recipients", no_limit=True,
+        help="the most recipients of one message; None is no limit")
+    timeout: float = _option("seconds", default=300.0, form="SECONDS",
+        help="seconds of client silence before 421")
+    tls: Literal["starttls", "implicit"] | None = _option("choice", default=None,
+        choices=(None, "starttls", "implicit"), live=False,
+        help="offer STARTTLS, or speak TLS from the start")
+    require_tls: bool = _option("boolean", default=False, flag=True,
+        help="answer 530 to almost every command that comes without TLS")
+    certificate: str | tuple[str, str] = _option("certificate", default="valid",
+        form="|".join((*CERTIFICATES, "CERTFILE,KEYFILE")), choices=CERTIFICATES, live=False,
         path=True,
-    )
-    ssl_context: ssl.SSLContext | None = _option(
-        "context", "your own context; wins over certificate", default=None, form=None, live=False
-    )
-    users: Mapping[str, str] | Literal["any"] | None = _option(
-        "users",
-        "users and passwords, which turns AUTH on; 'any' accepts all credentials",
-        default=None,
-        form="NAME:PASSWORD|any",
-        several=True,
-        secret=True,
-    )
-    auth_mechanisms: tuple[str, ...] = _option(
-        "words",
-        "the mechanisms to offer, in this order",
-        default=MECHANISMS,
-        form="NAME",
-        choices=MECHANISMS,
-        several=True,
-    )
-    require_auth: bool = _option(
-        "boolean",
-        "answer 530 to mail from clients that have not authenticated",
-        default=False,
-        flag=True,
-    )
-    auth_requires_tls: bool = _option(
-        "boolean", "neither offer nor accept AUTH without TLS", default=False, flag=True
-    )
-    faults: tuple[Fault, ...] = _option(
-        "faults", "scripted failures, see pytest_smtpd.faults", default=(), form=None
-    )
-    seed: int | str | None = _option(
-        "seed", "for faults with a probability: the same seed gives the same failures", default=None
-    )
-    strict: bool | Literal["violations", "problems"] = _option(
-        "choice",
-        "fail the test if the client or its mail did something wrong",
-        default=False,
-        choices=(False, True, "violations", "problems"),
-        flag=True,
-        hand_help="print what clients and their mail did wrong",
-    )
-    ignore: tuple[str, ...] = _option(
-        "codes",
-        "codes of violations and problems that strict does not report",
-        default=(),
-        form="CODE",
-        several=True,
-    )
+        help="the kind of certificate to make, or your own pair of files (certificate, key)")
+    ssl_context: ssl.SSLContext | None = _option("context", default=None, form=None, live=False,
+        help="your own context; wins over certificate")
+    users: Mapping[str, str] | Literal["any"] | None = _option("users", default=None,
+        form="NAME:PASSWORD|any", several=True, secret=True,
+        help="users and passwords, which turns AUTH on; 'any' accepts all credentials")
+    auth_mechanisms: tuple[str, ...] = _option("words", default=MECHANISMS, form="NAME",
+        choices=MECHANISMS, several=True, help="the mechanisms to offer, in this order")
+    require_auth: bool = _option("boolean", default=False, flag=True,
+        help="answer 530 to mail from clients that have not authenticated")
+    auth_requires_tls: bool = _option("boolean", default=False, flag=True,
+        help="neither offer nor accept AUTH without TLS")
+    faults: tuple[Fault, ...] = _option("faults", default=(), form=None,
+        help="scripted failures, see pytest_smtpd.faults")
+    seed: int | str | None = _option("seed", default=None,
+        help="for faults with a probability: the same seed gives the same failures")
+    strict: bool | Literal["violations", "problems"] = _option("choice", default=False,
+        choices=(False, True, "violations", "problems"), flag=True,
+        help="fail the test if the client or its mail did something wrong",
+        hand_help="print what clients and their mail did wrong")
+    ignore: tuple[str, ...] = _option("codes", default=(), form="CODE", several=True,
+        help="codes of violations and problems that strict does not report")
+    # fmt: on
 
 
 def _keep(values: dict[str, object], name: str, value: object) -> None:

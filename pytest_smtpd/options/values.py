@@ -190,9 +190,8 @@ def _faults(option: Option, value: object) -> object:
             _wanted(f"a fault is wanted, such as {fault.__name__}(on='rcpt'), not its class")
         if not isinstance(fault, Fault):
             shown = f", not {fault!r}" if listed else ""
-            _wanted(
-                f"a list of faults such as pytest_smtpd.faults.Drop(on='rcpt') is wanted{shown}"
-            )
+            example = "pytest_smtpd.faults.Drop(on='rcpt')"
+            _wanted(f"a list of faults such as {example} is wanted{shown}")
     return faults
 
 
@@ -211,8 +210,7 @@ def _codes(option: Option, value: object) -> object:
         _wanted("a list of codes of violations and problems is wanted")
     codes = tuple(codes)
     for code in codes:
-        known = isinstance(code, str) and (code in VIOLATIONS or code in PROBLEMS)
-        if not known:
+        if not isinstance(code, str) or (code not in VIOLATIONS and code not in PROBLEMS):
             # There are some eighty codes: listing them would hide the rest of the text
             meant = nearest(code, [*VIOLATIONS, *PROBLEMS]) if isinstance(code, str) else ""
             where = "; the page 'Violations and problems' of the docs lists them"
@@ -221,25 +219,12 @@ def _codes(option: Option, value: object) -> object:
 
 
 _CHECKS: dict[str, Callable[[Option, Any], object]] = {
-    "addresses": _rules,
-    "ascii": _ascii,
-    "boolean": _boolean,
-    "certificate": _certificate,
-    "choice": _choice,
-    "codes": _codes,
-    "context": _context,
-    "faults": _faults,
-    "function": _function,
-    "hostname": _hostname,
-    "hosts": _rules,
-    "number": _number,
-    "seconds": _seconds,
-    "seed": _seed,
-    "socket": _socket,
-    "text": _text,
-    "users": _users,
+    "addresses": _rules, "ascii": _ascii, "boolean": _boolean, "certificate": _certificate,
+    "choice": _choice, "codes": _codes, "context": _context, "faults": _faults,
+    "function": _function, "hostname": _hostname, "hosts": _rules, "number": _number,
+    "seconds": _seconds, "seed": _seed, "socket": _socket, "text": _text, "users": _users,
     "words": _words,
-}
+}  # fmt: skip
 
 
 def check(option: Option, value: object) -> object:
@@ -254,10 +239,8 @@ def check(option: Option, value: object) -> object:
 # ---- text forms, for ini and command lines. A text that is no such value is returned as it is:
 # the check refuses it.
 
-_BOOLEANS = {
-    **dict.fromkeys(("true", "yes", "on", "1"), True),
-    **dict.fromkeys(("false", "no", "off", "0"), False),
-}
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True,
+             "false": False, "no": False, "off": False, "0": False}  # fmt: skip
 
 
 def _read_boolean(option: Option, text: str) -> object:
@@ -317,17 +300,10 @@ def _read_words(option: Option, lines: list[str]) -> object:
 
 # Of a kind that has no reader, the text is the value
 _READERS: dict[str, Callable[[Option, Any], object]] = {
-    "addresses": _read_rules,
-    "boolean": _read_boolean,
-    "certificate": _read_certificate,
-    "choice": _read_choice,
-    "codes": _read_words,
-    "hosts": _read_rules,
-    "number": _read_number,
-    "seconds": _read_seconds,
-    "users": _read_users,
-    "words": _read_words,
-}
+    "addresses": _read_rules, "boolean": _read_boolean, "certificate": _read_certificate,
+    "choice": _read_choice, "codes": _read_words, "hosts": _read_rules, "number": _read_number,
+    "seconds": _read_seconds, "users": _read_users, "words": _read_words,
+}  # fmt: skip
 
 
 def read(name: str, text: str | list[str]) -> object:

@@ -13,19 +13,10 @@ import pytest
 
 from .. import clock  # while time is real
 from ..options import OPTIONS
+from . import settings
 from .fixtures import *  # those of installed frameworks too
 from .keys import requested, seen_servers, session_lease, uses
-from .settings import (
-    base_options,
-    environment_lines,
-    guard_is_on,
-    pytest_addoption,
-    pytest_load_initial_conftests,
-    read_environment,
-    read_options,
-    saves_mail,
-    scope,
-)
+from .settings import pytest_addoption, pytest_load_initial_conftests
 
 _SERVER = f"{clock.__package__}.server"
 
@@ -36,14 +27,14 @@ def pytest_configure(config: pytest.Config) -> None:
         "smtpd(**options): configure the smtpd fixture of this test; the options are "
         + ", ".join(OPTIONS),
     )
-    config.stash[base_options] = read_options(config)
-    scope(config)
-    config.stash[environment_lines] = read_environment(config)
-    if guard_is_on(config):
+    config.stash[settings.base_options] = settings.read_options(config)
+    settings.scope(config)
+    config.stash[settings.environment_lines] = settings.read_environment(config)
+    if settings.guard_is_on(config):
         from .guarding import Guard
 
         config.pluginmanager.register(Guard(), "smtpd-guard")
-    if saves_mail(config):
+    if settings.saves_mail(config):
         from . import reporting
 
         reporting.begin(config)
@@ -95,7 +86,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Any:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = yield
-    if seen_servers in item.stash or session_lease in item.config.stash or saves_mail(item.config):
+    used = seen_servers in item.stash or session_lease in item.config.stash
+    if used or settings.saves_mail(item.config):
         from .reporting import complete
 
         complete(item, report)

@@ -92,9 +92,8 @@ def _marker_levels(item: pytest.Item) -> Iterator[tuple[object, list[pytest.Mark
             classes = reversed(node.obj.__mro__)
             levels = [(cls, _marks(cls.__dict__.get("pytestmark"))) for cls in classes]
         elif isinstance(node, pytest.Function) and hasattr(node, "callspec"):
-            parametrized = [mark for mark in markers if _among(mark, node.callspec.marks)]
-            plain = [mark for mark in markers if mark not in parametrized]
-            levels = [(obj, plain), (obj, parametrized)]
+            parametrized = node.callspec.marks  # which come last
+            levels = [(obj, [mark for mark in markers if not _among(mark, parametrized)])]
         for owner, marks in levels:
             yield owner, [mark for mark in marks if mark.name == "smtpd"]
         rest = [mark for mark in markers if not any(_among(mark, marks) for _, marks in levels)]

@@ -15,13 +15,9 @@ def listed(found: object) -> list[str] | None:
     """The lines of the explanation; None where pytest's own is enough."""
     if isinstance(found, Mailbox):
         _, *lines = repr(found).removesuffix(">").splitlines()
-        return _titled(len(found), "message", [line.strip() for line in lines])
+        return [f"{counted(len(found), 'message')} == []", *(line.strip() for line in lines)]
     if isinstance(found, list) and found:
         for kind, name in ((Problem, "problem"), (Violation, "violation")):
             if all(isinstance(each, kind) for each in found):
-                return _titled(len(found), name, [str(each) for each in found])
+                return [f"{counted(len(found), name)} == []", *map(str, found)]
     return None
-
-
-def _titled(count: int, name: str, lines: list[str]) -> list[str]:
-    return [f"{counted(count, name)} == []", *lines]

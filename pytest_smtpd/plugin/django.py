@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 
+# The settings before Django 6.1, each with the argument of the backend
+_EMAIL_SETTINGS = {
+    "EMAIL_HOST": "host", "EMAIL_PORT": "port",
+    "EMAIL_HOST_USER": "username", "EMAIL_HOST_PASSWORD": "password",
+    "EMAIL_USE_TLS": "use_tls", "EMAIL_USE_SSL": "use_ssl",
+}  # fmt: skip
+
 
 @contextmanager
 def pointed_at(server: Server) -> Iterator[None]:
@@ -26,10 +33,9 @@ def pointed_at(server: Server) -> Iterator[None]:
     `ValueError` for a server that Django cannot talk to, and Django's own error if its settings
     are not configured.
     """
-    config = server.config
     if not server.port:
         raise ValueError("Django's SMTP backend cannot connect to a unix socket")
-    if config.protocol != "smtp":
+    if server.config.protocol != "smtp":
         raise ValueError("Django's SMTP backend does not speak LMTP")
     settings = import_module("django.conf").settings
     options = _options(server)
@@ -37,38 +43,24 @@ def pointed_at(server: Server) -> Iterator[None]:
         mailer = {"BACKEND": BACKEND, "OPTIONS": options}
         changed: dict[str, Any] = {"MAILERS": dict.fromkeys(settings.MAILERS, mailer)}
     else:
-        changed = _email_settings(options)
+        changed = {"EMAIL_BACKEND": BACKEND, "EMAIL_SSL_CERTFILE": None, "EMAIL_SSL_KEYFILE": None}
+        changed.update((name, options[option]) for name, option in _EMAIL_SETTINGS.items())
     with _changed(settings, changed), _trusted(server):
         yield
 
 
 def _options(server: Server) -> dict[str, Any]:
     """The keyword arguments of Django's SMTP backend."""
-    users = server.config.users
-    if users == "any":
-        users = {"user": "password"}
+    config = server.config
+    users = {"user": "password"} if config.users == "any" else config.users
     username, password = next(iter(users.items())) if users else ("", "")
     return {
         "host": server.host,
         "port": server.port,
         "username": username,
         "password": password,
-        "use_tls": server.config.tls == "starttls",
-        "use_ssl": server.config.tls == "implicit",
-    }
-
-
-def _email_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "EMAIL_BACKEND": BACKEND,
-        "EMAIL_HOST": options["host"],
-        "EMAIL_PORT": options["port"],
-        "EMAIL_HOST_USER": options["username"],
-        "EMAIL_HOST_PASSWORD": options["password"],
-        "EMAIL_USE_TLS": options["use_tls"],
-        "EMAIL_USE_SSL": options["use_ssl"],
-        "EMAIL_SSL_CERTFILE": None,
-        "EMAIL_SSL_KEYFILE": None,
+        "use_tls": config.tls == "starttls",
+        "use_ssl": config.tls == "implicit",
     }
 
 

@@ -94,11 +94,8 @@ def exported(lines: Iterable[Line], server: Server) -> Iterator[None]:
     The server has to be started. A line whose placeholder has no value now is skipped.
     """
     known = values(server)
-    settings = {
-        line.name: line.text.format_map(known)
-        for line in lines
-        if line.placeholders <= known.keys()
-    }
+    ready = [line for line in lines if line.placeholders <= known.keys()]
+    settings = {line.name: line.text.format_map(known) for line in ready}
     found = {name: os.environ.get(name) for name in settings}
     _found.append(found)
     try:

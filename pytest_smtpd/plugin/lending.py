@@ -29,15 +29,13 @@ def for_test(request: pytest.FixtureRequest, given: object) -> Iterator[Server]:
     item.stash[requested] = True
     asked = _asked(request, given)
     asked.add_markers()
-    with asked.blamed():
-        check_pairs(asked.options)
     if scope(config) == "session":
         yield from _lent(request, asked)
         return
-    lease = _leased(asked, item.nodeid)
-    remember(item, "smtpd", lease)
     with asked.blamed():
-        lease.start()
+        lease = _leased(asked, item.nodeid)
+        remember(item, "smtpd", lease)
+        lease.server.start()
     try:
         with _exported(config, lease.server):
             yield lease.server
@@ -49,6 +47,8 @@ def for_test(request: pytest.FixtureRequest, given: object) -> Iterator[Server]:
 def _lent(request: pytest.FixtureRequest, asked: Asked) -> Iterator[Server]:
     """The session's server for one test; afterwards it is as it was."""
     item = asked.item
+    with asked.blamed():
+        check_pairs(asked.options)
     for name in _ADDRESS:
         if name in asked.marked:
             _refuse_address(asked, name, asked.marked[name])
@@ -82,13 +82,17 @@ def _refuse_address(asked: Asked, name: str, value: object) -> NoReturn:
 def for_run(request: pytest.FixtureRequest) -> Iterator[Server]:
     """For `smtpd_session`."""
     asked = Asked(request._pyfuncitem, request.config.stash[base_options])
-    found = _root_options(request, asked)
+    found = _root_options(request)
+    if found.scope != "session":
+        asked.fail(
+            f"smtpd_options has the scope {found.scope!r}: smtpd_session, which lives for the "
+            'whole run, wants @pytest.fixture(scope="session")',
+            found.func,
+        )
     asked.add_fixture(found.execute(request), found.func)
     with asked.blamed():
-        check_pairs(asked.options)
-    lease = _leased(asked)
-    with asked.blamed():
-        lease.start()
+        lease = _leased(asked)
+        lease.server.start()
     try:
         with _exported(request.config, lease.server):
             request.config.stash[session_lease] = lease
@@ -109,7 +113,7 @@ def as_many_as_wanted(
         __tracebackhide__ = True
         asked.options = merge(options, base)
         lease = _leased(asked, request.node.nodeid)
-        made.append(lease.start())
+        made.append(lease.server.start())
         stack.callback(lease.server.stop)
         remember(request.node, "smtpd_factory", lease)
         return lease.server
@@ -140,9 +144,10 @@ def _asked(request: pytest.FixtureRequest, given: object) -> Asked:
 
 def _leased(asked: Asked, test: str = "") -> Lease:
     __tracebackhide__ = True
+    lease = Lease(asked.options, test)
     if asked.options.port and hasattr(asked.item.config, "workerinput"):
         asked.fail(port_of_several(asked.options.port))
-    return Lease(asked.options, test)
+    return lease
 
 
 def _exported(config: pytest.Config, server: Server) -> AbstractContextManager[None]:
@@ -155,42 +160,24 @@ def _exported(config: pytest.Config, server: Server) -> AbstractContextManager[N
     return exported(lines, server)
 
 
-# ---- which smtpd_options counts for the run
-
-
-def _root_options(request: pytest.FixtureRequest, asked: Asked) -> Any:
-    """The fixture `smtpd_options` for `smtpd_session`, which has to live as long."""
-    found = _root_definition(request)
-    if found.scope != "session":
-        asked.fail(
-            f"smtpd_options has the scope {found.scope!r}: smtpd_session, which lives for the "
-            'whole run, wants @pytest.fixture(scope="session")',
-            found.func,
-        )
-    return found
-
-
-def _root_definition(request: pytest.FixtureRequest) -> Any:
-    """The outermost one in a conftest.py that is visible to every test that uses the server.
+def _root_options(request: pytest.FixtureRequest) -> Any:
+    """The outermost `smtpd_options` in a conftest.py that all tests with the server can see.
 
     Without such a conftest.py, that of a plugin. So the order of the tests does not matter.
     """
     names = ["smtpd_session", *(["smtpd"] if scope(request.config) == "session" else [])]
     items = [each for each in request.session.items if any(uses(each, name) for name in names)]
     folders = {_folder(each): None for each in [request._pyfuncitem, *items]}
-    first, *others = [_visible_from(folder, request) for folder in folders]
+    # before pytest 8.1 a node is named by its id
+    nodes = [each if pytest.version_tuple >= (8, 1) else each.nodeid for each in folders]
+    find = request._fixturemanager.getfixturedefs
+    first, *others = [list(find("smtpd_options", node) or ()) for node in nodes]
     common = [each for each in first if all(each in definitions for definitions in others)]
     return next(filter(_is_of_conftest, common), common[-1])
 
 
 def _folder(item: pytest.Item) -> Any:
     return [*takewhile(lambda node: not isinstance(node, pytest.File), item.listchain())][-1]
-
-
-def _visible_from(folder: Any, request: pytest.FixtureRequest) -> list[Any]:
-    # before pytest 8.1 a node is named by its id
-    node = folder if pytest.version_tuple >= (8, 1) else folder.nodeid
-    return list(request._fixturemanager.getfixturedefs("smtpd_options", node) or ())
 
 
 def _is_of_conftest(definition: Any) -> bool:

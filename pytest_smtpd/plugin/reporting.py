@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .keys import seen_servers, session_lease, uses
+from .seen import Seen
 
 if TYPE_CHECKING:
     from ..lease import Lease
-    from .seen import Seen
 
 _phases = pytest.StashKey[Any]()  # of a test so far: report.collect.Phases
 _unwritten = pytest.StashKey[str]()  # why there is no report
@@ -19,8 +19,6 @@ _unwritten = pytest.StashKey[str]()  # why there is no report
 
 def remember(item: pytest.Item, name: str, lease: Lease) -> Seen:
     """Notes a server of the test, by the name of its fixture."""
-    from .seen import Seen
-
     for other in seen_by(item):
         if other.lease is not lease:
             other.lease.mind(lease)
@@ -34,12 +32,8 @@ def seen_by(item: pytest.Item) -> list[Seen]:
     """The servers of a test so far, `smtpd_session` among them where the test uses it."""
     seen = item.stash.get(seen_servers, [])
     lease = item.config.stash.get(session_lease, None)
-    if lease is None or not uses(item, "smtpd_session"):
+    if lease is None or lease in [each.lease for each in seen] or not uses(item, "smtpd_session"):
         return seen
-    if any(each.lease is lease for each in seen):
-        return seen
-    from .seen import Seen
-
     return [*seen, Seen("smtpd_session", lease)]
 
 
@@ -58,14 +52,14 @@ def complete(item: pytest.Item, report: pytest.TestReport) -> None:
     """Adds the section of a test that has failed; writes its mail when it is over."""
     seen = seen_by(item)
     _note_phase(item, report)
-    if report.failed and any(each.lease.started for each in seen):
+    if report.failed and any(each.lease.endpoint for each in seen):
         from .transcript import section
 
         _add_section(report, section(seen))
     if report.when == "teardown" and seen:
         _write_mail(item, report, seen)
         for each in seen:
-            each.lease.forget_others()
+            each.lease.others.clear()
         item.stash[seen_servers] = []
 
 
@@ -92,9 +86,13 @@ def begin(config: pytest.Config) -> None:
     for option in ("smtpd_save", "smtpd_report"):
         folder = _folder(config, option)
         if folder is not None:
-            _check_folder(f"--{option.replace('_', '-')}", folder)
-    folder = _folder(config, "smtpd_report")
-    if folder is None:
+            from ..report.save import check_folder
+
+            try:
+                check_folder(folder)
+            except ValueError as error:
+                raise pytest.UsageError(f"--{option.replace('_', '-')}: {error}") from None
+    if folder is None:  # that of the report
         return
     from ..report import collect, render
 
@@ -103,15 +101,6 @@ def begin(config: pytest.Config) -> None:
         collect.begin(folder)
     except collect.ReportError as error:
         raise pytest.UsageError(str(error)) from None
-
-
-def _check_folder(flag: str, folder: Path) -> None:
-    from ..report.save import check_folder
-
-    try:
-        check_folder(folder)
-    except ValueError as error:
-        raise pytest.UsageError(f"{flag}: {error}") from None
 
 
 def _note_phase(item: pytest.Item, report: pytest.TestReport) -> None:

@@ -39,10 +39,10 @@ class Seen:
     def facts(self) -> Facts:
         if self._kept is not None:
             return self._kept
-        server, lease = self.lease.server, self.lease
-        url = server.url if lease.started else None
-        faults = [(fault, server.hits(fault)) for fault in server.faults]
-        return Facts(url, lease.seed, faults, lease.hide)
+        lease = self.lease
+        url = None if lease.endpoint is None else lease.endpoint.url
+        faults = [(fault, lease.server.hits(fault)) for fault in lease.server.faults]
+        return Facts(url, lease.seed, faults, lease.state.mask.hide)
 
     def keep(self) -> None:
         """Keep the present state, because the server forgets it now."""

@@ -25,14 +25,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         kind: Any = "linelist" if option.several else "string"
         parser.addini(f"smtpd_{option.name}", f"smtpd: {option.help}", type=kind, default=None)
         help = option.describe(option.help, option.default).replace("%", "%%")
-        for hidden, flag in enumerate(option.flags):
-            group.addoption(
-                f"--smtpd-{flag}",
-                dest=f"smtpd_{option.name}",
-                default=None,
-                help=argparse.SUPPRESS if hidden else help,
-                **option.argument,
-            )
+        for flag in option.flags:
+            dest = f"smtpd_{option.name}"
+            group.addoption(f"--smtpd-{flag}", dest=dest, help=help, **option.argument)
+            help = argparse.SUPPRESS
     parser.addini(
         "smtpd_scope", "smtpd: 'function' (default), or 'session': one server for the whole run"
     )
@@ -150,12 +146,10 @@ def read_options(config: pytest.Config) -> Options:
     for name, option in OPTIONS.items():
         if option.form is None:
             continue
-        ini = _in_ini(config, f"smtpd_{name}", several=option.several)
-        flag, argument = f"--smtpd-{option.flags[0]}", config.getoption(f"smtpd_{name}")
-        for source, text, folder in (
-            (f"ini smtpd_{name}", ini, ini_folder),
-            (flag, argument, config.invocation_params.dir),
-        ):
+        key, flag = f"smtpd_{name}", f"--smtpd-{option.flags[0]}"
+        ini = f"ini {key}", _in_ini(config, key, several=option.several), ini_folder
+        argument = flag, config.getoption(key), config.invocation_params.dir
+        for source, text, folder in (ini, argument):
             if text is None:
                 continue
             from ..options.values import counted_from, read

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..server import Server
 from .asked import fail
 
@@ -14,21 +16,13 @@ def judge(*servers: Server) -> None:
         fail("\n".join([*lines, "to let some pass, name their codes in ignore=[...]"]))
 
 
-def _objections(server: Server) -> list[str]:
+def _objections(server: Server) -> Iterator[str]:
     strict, ignore = server.config.strict, server.config.ignore
-    found = []
     if strict in (True, "violations"):
-        found += [
-            f"violation {violation}"
-            for session in list(server.sessions)
-            for violation in session.violations
-            if violation.code not in ignore
-        ]
+        for session in list(server.sessions):
+            found = (each for each in session.violations if each.code not in ignore)
+            yield from (f"violation {violation}" for violation in found)
     if strict in (True, "problems"):
-        found += [
-            f"problem {problem} in {message!r}"
-            for message in server.messages
-            for problem in message.problems()
-            if problem.code not in ignore
-        ]
-    return found
+        for message in server.messages:
+            problems = (each for each in message.problems() if each.code not in ignore)
+            yield from (f"problem {problem} in {message!r}" for problem in problems)

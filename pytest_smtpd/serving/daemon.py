@@ -1,6 +1,6 @@
 """A server over its starts and stops: the options in force, the address, the running service.
 
-`Server` is its face for users, `Lease` what the plugin does with it. Any thread may call it.
+`Server` is its face for users, `Lease` one that goes from test to test. Any thread may call it.
 """
 
 from __future__ import annotations
@@ -228,62 +228,14 @@ class Daemon:
         self.seed = secrets.token_hex(4) if seed is None else str(seed)
         self.state.faults.seed(f"{self.seed}:{test}")
 
-    # ---- tests that share the server
-
-    def begin_test(self, config: Options, test: str, endpoint: Endpoint | None = None) -> None:
-        """Empties the mailbox and the sessions and uses these options, at the same address.
-
-        With an `endpoint` the server moves back to it. Raises `ValueError` as `configure` does, and
-        then nothing has changed; or as `start` does, and then the server is stopped, with these
-        options.
-        """
-        check_pairs(config)
-        moved = endpoint is not None and endpoint.address != (
-            self.endpoint and self.endpoint.address
-        )
-        # A test may have stopped the server, or left sessions of an earlier start running
-        restart = moved or not self.runs or bool(self._draining)
-        restart = restart or any(
-            getattr(config, name) != getattr(self.config, name)
-            for name, option in OPTIONS.items()
-            if not option.live
-        )
-        if restart and config.tls:
-            from ..tls import material
-
-            _ = material(config).server_context  # fails before anything is stopped
-        try:
-            if restart:
-                self.stop()
-        finally:
-            self._apply(config, new_faults=True)
-            self.use_seed(test)
-            self.state.begin_test()
-            if moved and endpoint is not None and endpoint.port:
-                self._port = endpoint.port
-            if restart:
-                self.start()
-
-    def end_test(self) -> None:
-        """Takes in what clients have already sent, and releases the sessions that a fault holds.
-
-        Running callbacks may finish, within `STOP_TIMEOUT`.
-        """
-        service = self._service
-        if service is not None:
-            service.settle(STOP_TIMEOUT)
-        self.raise_caught()
-
     def _hints(self) -> Sequence[str]:
         """Hints for a test whose mail is missing."""
         state, hints = self.state, []
         if state.strays:
             strays = counted(len(state.strays), "message")
             hints.append(f"{strays} in strays: of a MAIL during an earlier test")
-        for session in list(state.sessions):
-            refusal = session.last_refusal()
-            if refusal is not None:
-                hints.append(f"refused: {refusal}{addresses.advice(refusal)}")
+        refusals = (session.last_refusal() for session in list(state.sessions))
+        hints += [f"refused: {each}{addresses.advice(each)}" for each in refusals if each]
         for other, before in self.others:
             messages = other.state.mail.since(before)
             if messages and other.endpoint is not None:
@@ -296,10 +248,6 @@ class Daemon:
                 where = f" to {self.endpoint.url}{stopped}"
             hints.append(f"no client has connected{where}")
         return hints
-
-    def mind(self, other: Daemon) -> None:
-        """Mail that reaches the other server from now on may have been meant for this one."""
-        self.others.append((other, other.state.mail.end()))
 
 
 def _drained(box: list[Any]) -> list[Any]:
