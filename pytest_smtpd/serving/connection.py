@@ -6,7 +6,7 @@ carries out what the policy yields, and the session stands still until it ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..clock import monotonic
@@ -38,11 +38,16 @@ class Connection:
     """The owner of a `Transport`, in the loop of one service."""
 
     def __init__(
-        self, shared: Shared, client: socket.socket, record: SessionJournal, epoch: int
+        self,
+        shared: Shared,
+        client: socket.socket,
+        record: SessionJournal,
+        epoch: int,
+        lost: Callable[[Connection], object],
     ) -> None:
-        """A client that came during test `epoch`; `begin` begins its session."""
+        """A client that came during test `epoch`. `begin` begins its session, `lost` ends it."""
         self.record = record
-        self.write_paused = False
+        self._lost = lost
         self._shared = shared
         self._state = shared.state
         self._loop = shared.loop
@@ -60,6 +65,7 @@ class Connection:
         self._handshaking = False
         self._scheduled = False
         self._greeted = False
+        self._write_paused = False
         self._stalled = False  # by a fault, until the connection ends
         self._eof = False
         self._closing = False
@@ -70,7 +76,6 @@ class Connection:
 
         `spoke` says that the client has sent octets already.
         """
-        self._shared.add(self)
         if spoke:
             self._session.talks_early()
         if tls_first:
@@ -99,7 +104,6 @@ class Connection:
         if self._session.progress != self._progress:
             self._progress = self._session.progress
             self._heard = monotonic()
-        self._shared.mind_timeout()
 
     def _mind_test(self) -> None:
         """Where the connection outlives its test, looks whether it goes on in the present one."""
@@ -120,21 +124,21 @@ class Connection:
         self._pump()
         # A client that only closed its sending side still gets its replies. In TLS there is no
         # half-closed connection, so only the present work is finished before the close
-        waits = self._errand is not None or self._scheduled or self.write_paused
+        waits = self._errand is not None or self._scheduled or self._write_paused
         return self.record.tls is None or waits
 
     def pause_writing(self) -> None:
-        self.write_paused = True
+        self._write_paused = True
 
     def resume_writing(self) -> None:
-        self.write_paused = False
+        self._write_paused = False
         if self._errand is not None:
             self._errand.send_more()
         self._pump()
 
     def connection_lost(self) -> None:
         self._shared.activity += 1
-        self._shared.connections.discard(self)
+        self._lost(self)
         if self._errand is not None:
             self._errand.cancel()
         self._closing = True
@@ -157,7 +161,7 @@ class Connection:
         session, state = self._session, self._state
         self._shared.activity += 1
         session.lines_left = BATCH
-        while not (self._waits or self.write_paused or self._closing or self._scheduled):
+        while not (self._waits or self._write_paused or self._closing or self._scheduled):
             if self._attribution.epoch != state.epoch:
                 self._mind_test()
             session.profile = state.profile
@@ -179,10 +183,10 @@ class Connection:
             else:
                 session.accept()
         self._flush()
-        if session.tls_due and not (self._waits or self.write_paused or self._closing):
+        if session.tls_due and not (self._waits or self._write_paused or self._closing):
             self._shake_hands()
         if not self._handshaking:
-            full = self.write_paused or session.backlog > MAX_BACKLOG
+            full = self._write_paused or session.backlog > MAX_BACKLOG
             if full or self._intake.paused:
                 self._intake.mind(full=full)
         if session.closing or self._eof:
@@ -238,7 +242,7 @@ class Connection:
 
     def _begin(self, event: Event) -> None:
         work = self._decide(event)
-        self._errand = Errand(work, self._loop, self._shared.callbacks, self, self._go_on)
+        self._errand = Errand(work, self._shared, self._transport, self.write, self._go_on)
         self._advance()
 
     def _decide(self, event: Event) -> Waits[None]:
@@ -324,9 +328,10 @@ class Connection:
         else:
             self._greet()
 
-    # ---- what the service asks: see `shared.Member`
+    # ---- what the service asks
 
     def mind_silence(self, limit: float) -> float:
+        """Ends a session that has been silent for `limit` seconds; the seconds it has left."""
         # a handshake has a timer of its own
         waiting_for_us = self._waits or self._scheduled or self._handshaking
         left = limit if waiting_for_us else self._heard + limit - monotonic()
@@ -338,17 +343,21 @@ class Connection:
 
     @property
     def asks_the_test(self) -> bool:
+        """Whether a command waits for the test's own code."""
         wait = None if self._errand is None else self._errand.wait
         return isinstance(wait, Call) and wait.due and wait is not self._given_up
 
     def wait_no_longer(self) -> None:
+        """The call of the test's own code counts no more for `asks_the_test`."""
         self._given_up = None if self._errand is None else self._errand.wait
 
     @property
     def talks_until(self) -> float:
+        """Until when the client is likely to say the next thing, on the real clock."""
         return 0.0 if self._waits else self._heard + JUST_NOW
 
     def shut_down(self) -> None:
+        """Sends what is due, then 421, then closes."""
         errand, self._errand, self._stalled = self._errand, None, False
         unsent = b"" if errand is None else errand.cancel()
         if unsent:
@@ -362,6 +371,7 @@ class Connection:
         self._end(replies.SHUTTING_DOWN, linger=SHORT_LINGER if busy else 0.0)
 
     def end_if_held(self) -> None:
+        """Ends the session if a fault keeps it waiting."""
         if self._stalled or (self._errand is not None and isinstance(self._errand.wait, Until)):
             self.shut_down()
 
@@ -377,7 +387,7 @@ class Connection:
         if self._session.closing:
             polite = self._session.quit and not self._session.backlog
             self._close(linger=0.0 if polite else LINGER)
-        elif self._eof and not self.write_paused and not self._session.tls_due:
+        elif self._eof and not self._write_paused and not self._session.tls_due:
             self._session.client_closed()
             self.record.ends("client")
             self._close()

@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from ..policy.callbacks import Callbacks
 from ..policy.verdicts import Call, Send, Sleep, Until, Wait, Waits
-from .loop import Loop
+from .shared import Shared
+from .transport import Transport
 
 SPLIT_PAUSE = 0.001  # seconds between two pieces, or they may arrive as one
 
 
-class Wire(Protocol):
-    """The connection, as far as an errand needs it."""
-
-    write_paused: bool
-
-    def write(self, data: bytes) -> bool:
-        """Sends octets; whether the client is still there to take them."""
-
-
 class Errand:
-    """One run of a generator of waits. `resume` is called when a wait is over."""
+    """One run of a generator of waits. `resume` is called when a wait is over.
+
+    `write` sends octets on the transport and returns whether the client is still there.
+    """
 
     def __init__(
         self,
         waits: Waits[None],
-        loop: Loop,
-        callbacks: Callbacks,
-        wire: Wire,
+        shared: Shared,
+        transport: Transport,
+        write: Callable[[bytes], bool],
         resume: Callable[[Any], None],
     ) -> None:
         self.wait: Wait | None = None  # the present one
         self._waits = waits
-        self._loop = loop
-        self._callbacks = callbacks
-        self._wire = wire
+        self._loop = shared.loop
+        self._callbacks = shared.callbacks
+        self._transport = transport
+        self._write = write
         self._resume = resume
         self._unsent = b""
         self._size = 0
@@ -108,10 +103,10 @@ class Errand:
     def _send(self) -> bool | None:
         """Sends what it can now; None while something is left, then whether the client took it."""
         while self._unsent:
-            if self._wire.write_paused:
+            if self._transport.unsent:
                 return None
             piece, self._unsent = self._unsent[: self._size], self._unsent[self._size :]
-            if not self._wire.write(piece):
+            if not self._write(piece):
                 self._unsent = b""
                 return False
             # Not after the last piece: the client may go on at once, for example with a handshake
