@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..clock import monotonic
-from ..policy.decide import carry_out, decide, store_and_reply
-from ..policy.verdicts import Call, Close, Silence, Until, Wait, Waits
+from ..policy.decide import carry_out, decide
+from ..policy.verdicts import Call, Close, Say, Silence, Until, Wait, Waits
 from ..record import SessionJournal, TLSInfo
 from ..smtp import replies
 from ..smtp.events import Event, MessageReceived
-from ..smtp.replies import Reply, fill
+from ..smtp.replies import Queued, Reply, fill
 from ..smtp.session import Session
 from .attribution import Attribution
 from .errand import Errand
@@ -66,7 +66,6 @@ class Connection:
         self._scheduled = False
         self._greeted = False
         self._write_paused = False
-        self._stalled = False  # by a fault, until the connection ends
         self._eof = False
         self._closing = False
         self._content_seen = -1
@@ -98,11 +97,12 @@ class Connection:
         self._shared.activity += 1
         if self._closing:
             return
-        self._attribution.note_arrival(octets, self._state.epoch)
+        if self._attribution.epoch != self._state.epoch:
+            self._attribution.note_arrival(octets, self._state.epoch)
         self._session.receive(data)
         self._pump()
-        if self._session.progress != self._progress:
-            self._progress = self._session.progress
+        if (progress := self._session.progress) != self._progress:
+            self._progress = progress
             self._heard = monotonic()
 
     def _mind_test(self) -> None:
@@ -119,7 +119,7 @@ class Connection:
     def eof_received(self) -> bool:
         self._shared.activity += 1
         self._eof = True
-        if self._closing or self._stalled:
+        if self._closing or isinstance(self._wait, Silence):
             return False
         self._pump()
         # A client that only closed its sending side still gets its replies. In TLS there is no
@@ -161,7 +161,7 @@ class Connection:
         session, state = self._session, self._state
         self._shared.activity += 1
         session.lines_left = BATCH
-        while not (self._waits or self._write_paused or self._closing or self._scheduled):
+        while self._errand is None and not (self._write_paused or self._closing or self._scheduled):
             if self._attribution.epoch != state.epoch:
                 self._mind_test()
             session.profile = state.profile
@@ -183,7 +183,7 @@ class Connection:
             else:
                 session.accept()
         self._flush()
-        if session.tls_due and not (self._waits or self._write_paused or self._closing):
+        if session.tls_due and not (self._errand or self._write_paused or self._closing):
             self._shake_hands()
         if not self._handshaking:
             full = self._write_paused or session.backlog > MAX_BACKLOG
@@ -200,9 +200,9 @@ class Connection:
         recipients = event.transaction.rcpt_to
         message = self._build(event, range(len(recipients)))
         self._store(message)
-        lmtp = self._state.profile.lmtp
-        answers = [None] * (len(recipients) if lmtp else 1)
-        self._session.accept(store_and_reply(message, answers, lmtp=lmtp).reply)
+        queued = Queued(message.id)
+        # LMTP wants a reply for each recipient (RFC 2033 section 4.2)
+        self._session.accept([queued] * len(recipients) if self._state.profile.lmtp else queued)
 
     def _build(self, event: MessageReceived, recipients: Sequence[int]) -> Message:
         self._note()  # EHLO may have come along with the message
@@ -237,8 +237,8 @@ class Connection:
     # ---- events that have to wait
 
     @property
-    def _waits(self) -> bool:
-        return self._errand is not None or self._stalled
+    def _wait(self) -> Wait | None:
+        return None if self._errand is None else self._errand.wait
 
     def _begin(self, event: Event) -> None:
         work = self._decide(event)
@@ -248,16 +248,16 @@ class Connection:
     def _decide(self, event: Event) -> Waits[None]:
         state = self._state
         verdict = yield from decide(event, state, self._key, self._build)
-        if verdict.ended:
-            self.record.ends("fault")
         match verdict:
             case Close(reset=reset):
                 self._drop(reset=reset)
+            case Silence() if self._eof:
+                self._close()
             case Silence():
-                self._stalled = True
-                if self._eof:
-                    self._close()
+                yield verdict
             case _:
+                if not isinstance(verdict, Say) and verdict.ended:
+                    self.record.ends("fault")
                 yield from carry_out(verdict, self._session, state, self._store)
 
     def _advance(self, value: Any = None) -> None:
@@ -333,7 +333,7 @@ class Connection:
     def mind_silence(self, limit: float) -> float:
         """Ends a session that has been silent for `limit` seconds; the seconds it has left."""
         # a handshake has a timer of its own
-        waiting_for_us = self._waits or self._scheduled or self._handshaking
+        waiting_for_us = self._errand or self._scheduled or self._handshaking
         left = limit if waiting_for_us else self._heard + limit - monotonic()
         if left > 0.001:
             return left
@@ -344,21 +344,21 @@ class Connection:
     @property
     def asks_the_test(self) -> bool:
         """Whether a command waits for the test's own code."""
-        wait = None if self._errand is None else self._errand.wait
+        wait = self._wait
         return isinstance(wait, Call) and wait.due and wait is not self._given_up
 
     def wait_no_longer(self) -> None:
         """The call of the test's own code counts no more for `asks_the_test`."""
-        self._given_up = None if self._errand is None else self._errand.wait
+        self._given_up = self._wait
 
     @property
     def talks_until(self) -> float:
         """Until when the client is likely to say the next thing, on the real clock."""
-        return 0.0 if self._waits else self._heard + JUST_NOW
+        return 0.0 if self._errand else self._heard + JUST_NOW
 
     def shut_down(self) -> None:
         """Sends what is due, then 421, then closes."""
-        errand, self._errand, self._stalled = self._errand, None, False
+        errand, self._errand = self._errand, None
         unsent = b"" if errand is None else errand.cancel()
         if unsent:
             self.write(unsent)
@@ -372,7 +372,7 @@ class Connection:
 
     def end_if_held(self) -> None:
         """Ends the session if a fault keeps it waiting."""
-        if self._stalled or (self._errand is not None and isinstance(self._errand.wait, Until)):
+        if isinstance(self._wait, Until | Silence):
             self.shut_down()
 
     def abort(self) -> None:
@@ -382,7 +382,7 @@ class Connection:
 
     def _mind_end(self) -> None:
         """Closes when all replies are sent."""
-        if self._closing or self._waits or self._scheduled:
+        if self._closing or self._errand or self._scheduled:
             return
         if self._session.closing:
             polite = self._session.quit and not self._session.backlog

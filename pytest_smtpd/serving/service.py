@@ -156,7 +156,8 @@ class Service:
 
     def _serve(self) -> None:
         self._loop.turn()
-        self._end_tests()
+        if self._ends_of_tests:
+            self._end_tests()
         if self._connections and (self._watch is None or self._silence != self._state.timeout):
             self._watch_silence()
 
