@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..policy.verdicts import Call, Send, Sleep, Until, Wait, Waits
@@ -52,9 +53,9 @@ class Errand:
                 case Sleep(seconds=seconds):
                     self._take_back = self._loop.call_later(seconds, self._over, wait).cancel
                 case Until(hold=hold):
-                    self._take_back = hold.reach(lambda wait=wait: self._tell(wait))  # type: ignore[misc]
-                case Call():
-                    self._call(wait)
+                    self._take_back = hold.reach(partial(self._tell, wait))
+                case Call(call=call):
+                    self._callbacks.run(call, partial(self._tell, wait))
                 case Send(octets=octets, size=size):
                     self._unsent, self._size = octets, size or len(octets)
                     taken = self._send()
@@ -74,29 +75,15 @@ class Errand:
     def _over(self, wait: Wait, value: Any = None) -> None:
         if self.wait is wait:
             self._resume(value)
+        else:
+            _miss(wait, value)
 
-    def _tell(self, wait: Wait) -> None:
+    def _tell(self, wait: Wait, error: BaseException | None = None) -> None:
         """From any thread: the wait is over."""
         try:
-            self._loop.call_soon_threadsafe(self._over, wait)
+            self._loop.call_soon_threadsafe(self._over, wait, error)
         except RuntimeError:  # the loop is closed: nobody waits any more
-            pass
-
-    def _call(self, wait: Call) -> None:
-        def settle(error: BaseException | None) -> None:
-            if self.wait is wait:
-                self._resume(error)
-            elif error is not None:
-                wait.unheard(error)
-
-        def done(error: BaseException | None) -> None:
-            try:
-                self._loop.call_soon_threadsafe(settle, error)
-            except RuntimeError:  # the loop is closed
-                if error is not None:
-                    wait.unheard(error)
-
-        self._callbacks.run(wait.call, done)
+            _miss(wait, error)
 
     # ---- sending
 
@@ -122,6 +109,11 @@ class Errand:
             taken = self._send()
             if taken is not None:
                 self._resume(taken)
+
+
+def _miss(wait: Wait, error: BaseException | None) -> None:
+    if isinstance(wait, Call) and error is not None:
+        wait.unheard(error)
 
 
 def _nothing() -> None:
