@@ -50,7 +50,6 @@ class Connection:
         self._lost = lost
         self._shared = shared
         self._state = shared.state
-        self._loop = shared.loop
         self._faults = shared.state.faults.live
         self._key = object()  # for faults that count by session; an id could be a dead session's
         self._session = Session(shared.state.profile, record)
@@ -71,10 +70,7 @@ class Connection:
         self._content_seen = -1
 
     def begin(self, *, tls_first: bool = False, spoke: bool = False) -> None:
-        """Greets the client, after a handshake if TLS comes first.
-
-        `spoke` says that the client has sent octets already.
-        """
+        """Greets the client, which may have spoken, after a handshake if TLS comes first."""
         if spoke:
             self._session.talks_early()
         if tls_first:
@@ -171,11 +167,13 @@ class Connection:
             if event is None:
                 if not session.lines_left:  # there may be more
                     self._scheduled = True
-                    self._loop.call_soon(self._resume)
+                    self._shared.loop.call_soon(self._resume)
                 break
             if self._faults or event.stage in state.judge.stages_with_callbacks:
                 self._flush()
-                self._begin(event)
+                waits = self._decide(event)
+                self._errand = Errand(waits, self._shared, self._transport, self.write, self._go_on)
+                self._advance()
             elif (refusal := state.judge.refusal(event)) is not None:
                 session.refuse(refusal)
             elif isinstance(event, MessageReceived):
@@ -239,11 +237,6 @@ class Connection:
     @property
     def _wait(self) -> Wait | None:
         return None if self._errand is None else self._errand.wait
-
-    def _begin(self, event: Event) -> None:
-        work = self._decide(event)
-        self._errand = Errand(work, self._shared, self._transport, self.write, self._go_on)
-        self._advance()
 
     def _decide(self, event: Event) -> Waits[None]:
         state = self._state
