@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from .options.table import CERTIFICATES
 from .originals import getpid, open_file
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import ssl
 
     import trustme
+
+    from .options import Options
 
 _FilePath: TypeAlias = "str | os.PathLike[str]"
 
@@ -44,19 +46,6 @@ class TLSUnavailable(RuntimeError):
 
     def __init__(self) -> None:
         super().__init__("tls needs trustme: pip install 'pytest-smtpd-server[tls]'")
-
-
-class TLSOptions(Protocol):
-    """The options that decide about certificates."""
-
-    @property
-    def certificate(self) -> str | tuple[_FilePath, _FilePath]: ...
-    @property
-    def ssl_context(self) -> ssl.SSLContext | None: ...
-    @property
-    def host(self) -> str: ...
-    @property
-    def greeting_hostname(self) -> str: ...
 
 
 class TLSMaterial:
@@ -95,7 +84,7 @@ class TLSMaterial:
         return context
 
 
-def material(options: TLSOptions) -> TLSMaterial:
+def material(options: Options) -> TLSMaterial:
     """The TLS material for these options.
 
     Raises `TLSUnavailable` if a certificate has to be made without trustme, `ValueError`, naming
@@ -116,12 +105,9 @@ def material(options: TLSOptions) -> TLSMaterial:
     if certificate == "wrong-host":
         return _made(certificate, _WRONG_NAMES)
     # The brackets of a URL and the zone of an interface are no part of a name
-    own = (name.strip("[]").partition("%")[0].rstrip(".").lower() for name in _given(options))
+    given = filter(None, (options.host, options.greeting_hostname))
+    own = (name.strip("[]").partition("%")[0].rstrip(".").lower() for name in given)
     return _made(certificate, _NAMES.union(own))
-
-
-def _given(options: TLSOptions) -> list[str]:
-    return [name for name in (options.host, options.greeting_hostname) if name]
 
 
 def _own_pair(certfile: _FilePath, keyfile: _FilePath) -> TLSMaterial:

@@ -17,7 +17,7 @@ from pytest_smtpd.policy.decide import carry_out, decide
 from pytest_smtpd.policy.fault_list import FaultList
 from pytest_smtpd.policy.judge import Judge
 from pytest_smtpd.policy.raised import Raised
-from pytest_smtpd.policy.verdicts import Call, Close, Send, Wait, Waits
+from pytest_smtpd.policy.verdicts import Accept, Call, Close, Refuse, Send, Wait, Waits
 from pytest_smtpd.record import Mask, SessionJournal
 from pytest_smtpd.smtp.events import Event, MessageReceived
 from pytest_smtpd.smtp.profile import Profile
@@ -145,10 +145,10 @@ class EngineWire:
     def decide(self, event: Event) -> None:
         owner, session = self.owner, self.session
         verdict = run(decide(event, owner, id(self), self.message), self.carry_out)
-        if verdict.ended:
-            self.record.ends("fault")
         if isinstance(verdict, Close):
             session.closing = True
+        if isinstance(verdict, Close) or (isinstance(verdict, Accept | Refuse) and verdict.ended):
+            self.record.ends("fault")
         self.flush()
         run(carry_out(verdict, session, owner, owner.messages.append), self.carry_out)
 

@@ -72,16 +72,6 @@ def decide(event: Event, wishes: Wishes, session: object, build: Build) -> Waits
     return Accept(split=acted.split)
 
 
-def store_and_reply(message: Message, answers: Sequence[Reply | None], *, lmtp: bool) -> Accept:
-    """Accepts a message; where there is no answer, the reply names it.
-
-    LMTP wants a reply for each recipient of the transaction (RFC 2033 section 4.2).
-    """
-    queued = Queued(message.id)
-    replies = [answer or queued for answer in answers]
-    return Accept(replies if lmtp else replies[0], message)
-
-
 def carry_out(
     verdict: Verdict, session: Session, wishes: Wishes, store: Callable[[Message], object]
 ) -> Waits[None]:
@@ -114,7 +104,8 @@ def _decide_message(
 ) -> Waits[Verdict]:
     """Asks faults once for a message, or in LMTP once for each recipient.
 
-    The message is stored for those recipients that get 250.
+    The message is stored for those recipients that get 250. LMTP wants a reply for each recipient
+    of the transaction (RFC 2033 section 4.2).
     """
     recipients, lmtp = event.transaction.rcpt_to, wishes.profile.lmtp
     answers: list[Reply | None] = []
@@ -140,7 +131,9 @@ def _decide_message(
             return Refuse(
                 [answer or refusal for answer in answers] if lmtp else refusal, split, ended
             )
-    return store_and_reply(message, answers, lmtp=lmtp)._replace(split=split, ended=ended)
+    queued = Queued(message.id)
+    replies = [answer or queued for answer in answers]
+    return Accept(replies if lmtp else replies[0], message, split, ended)
 
 
 def _ends(answers: Sequence[Reply | None]) -> bool:

@@ -14,7 +14,12 @@ from ..faults import Drop, Fault, Throttle
 class _Entry:
     """A place in the list: a fault and its counters."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: object) -> None:
+        __tracebackhide__ = True
+        if not isinstance(fault, Fault):
+            raise TypeError(
+                f"{fault!r} is no fault: one such as pytest_smtpd.faults.Drop(on='rcpt') is wanted"
+            )
         self.fault = fault
         self.hits = 0
         self._matches = fault.matcher()
@@ -96,7 +101,7 @@ class FaultList(MutableSequence[Fault]):
         if isinstance(faults, Fault):
             name = type(faults).__name__
             raise TypeError(f"{name}(...) stands alone: a list of faults, [{name}(...)], is wanted")
-        entries = [self._entry(fault) for fault in faults]
+        entries = [_Entry(fault) for fault in faults]
         with self._lock:
             self._entries[:] = entries
 
@@ -159,15 +164,6 @@ class FaultList(MutableSequence[Fault]):
             ]
         return min(rates, default=None)
 
-    @staticmethod
-    def _entry(fault: object) -> _Entry:
-        __tracebackhide__ = True
-        if not isinstance(fault, Fault):
-            raise TypeError(
-                f"{fault!r} is no fault: one such as pytest_smtpd.faults.Drop(on='rcpt') is wanted"
-            )
-        return _Entry(fault)
-
     def __len__(self) -> int:
         return len(self._entries)
 
@@ -190,9 +186,9 @@ class FaultList(MutableSequence[Fault]):
             if isinstance(index, slice):
                 if isinstance(value, Fault):
                     raise TypeError(f"a list of faults is wanted, not {value!r} alone")
-                self._entries[index] = [self._entry(fault) for fault in value]
+                self._entries[index] = [_Entry(fault) for fault in value]
             else:
-                self._entries[index] = self._entry(value)
+                self._entries[index] = _Entry(value)
 
     def __delitem__(self, index: int | slice) -> None:
         with self._lock:
@@ -208,7 +204,7 @@ class FaultList(MutableSequence[Fault]):
     def insert(self, index: int, value: Fault) -> None:
         """Inserts a fault before that index, its counters at zero."""
         with self._lock:
-            self._entries.insert(index, self._entry(value))
+            self._entries.insert(index, _Entry(value))
 
     def __iter__(self) -> Iterator[Fault]:
         with self._lock:

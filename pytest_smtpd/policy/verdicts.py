@@ -49,7 +49,11 @@ class Send(NamedTuple):
     size: int | None = None
 
 
-Wait: TypeAlias = "Sleep | Until | Call | Send"
+class Silence(NamedTuple):
+    """Never go on. As a verdict: there is no answer, and the connection stays open."""
+
+
+Wait: TypeAlias = "Sleep | Until | Call | Send | Silence"
 _T = TypeVar("_T")
 Waits: TypeAlias = Generator[Wait, Any, _T]
 
@@ -83,20 +87,12 @@ class Say(NamedTuple):
 
     octets: bytes | Iterable[bytes]
     split: int | None = None
-    ended: bool = False
 
 
 class Close(NamedTuple):
     """The connection is closed without an answer, with a TCP reset if `reset` is set."""
 
     reset: bool
-    ended: bool = True
-
-
-class Silence(NamedTuple):
-    """There is never an answer, and the connection stays open."""
-
-    ended: bool = False
 
 
 Verdict: TypeAlias = "Accept | Refuse | Say | Close | Silence"

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from ..smtp.lines import LineBuffer
 
 _QUIT = b"QUIT\r\n"
-
-
-class Input(Protocol):
-    """Octets that wait to be worked through: the `LineBuffer` of a session."""
-
-    octets: int
-
-    def has_line(self, octets: int) -> bool:
-        """Whether a line ends within the first `octets` octets."""
-
-    def peek(self, octets: int) -> bytes:
-        """The first octets."""
 
 
 class Attribution:
@@ -34,7 +22,7 @@ class Attribution:
             self._arrived_in, self._new = now, 0
         self._new += octets
 
-    def moves_to(self, now: int, waiting: Input, *, in_message: bool) -> bool:
+    def moves_to(self, now: int, waiting: LineBuffer, *, in_message: bool) -> bool:
         """Whether the next line or content belongs to test `now`, not to the connection's test.
 
         A QUIT does not count. A test is over when its mail is there, which is before a client in

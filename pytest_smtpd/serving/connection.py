@@ -6,16 +6,16 @@ carries out what the policy yields, and the session stands still until it ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..clock import monotonic
-from ..policy.decide import carry_out, decide, store_and_reply
-from ..policy.verdicts import Call, Close, Silence, Until, Wait, Waits
+from ..policy.decide import carry_out, decide
+from ..policy.verdicts import Call, Close, Say, Silence, Until, Wait, Waits
 from ..record import SessionJournal, TLSInfo
 from ..smtp import replies
 from ..smtp.events import Event, MessageReceived
-from ..smtp.replies import Reply, fill
+from ..smtp.replies import Queued, Reply, fill
 from ..smtp.session import Session
 from .attribution import Attribution
 from .errand import Errand
@@ -38,14 +38,18 @@ class Connection:
     """The owner of a `Transport`, in the loop of one service."""
 
     def __init__(
-        self, shared: Shared, client: socket.socket, record: SessionJournal, epoch: int
+        self,
+        shared: Shared,
+        client: socket.socket,
+        record: SessionJournal,
+        epoch: int,
+        lost: Callable[[Connection], object],
     ) -> None:
-        """A client that came during test `epoch`; `begin` begins its session."""
+        """A client that came during test `epoch`. `begin` begins its session, `lost` ends it."""
         self.record = record
-        self.write_paused = False
+        self._lost = lost
         self._shared = shared
         self._state = shared.state
-        self._loop = shared.loop
         self._faults = shared.state.faults.live
         self._key = object()  # for faults that count by session; an id could be a dead session's
         self._session = Session(shared.state.profile, record)
@@ -60,17 +64,13 @@ class Connection:
         self._handshaking = False
         self._scheduled = False
         self._greeted = False
-        self._stalled = False  # by a fault, until the connection ends
+        self._write_paused = False
         self._eof = False
         self._closing = False
         self._content_seen = -1
 
     def begin(self, *, tls_first: bool = False, spoke: bool = False) -> None:
-        """Greets the client, after a handshake if TLS comes first.
-
-        `spoke` says that the client has sent octets already.
-        """
-        self._shared.add(self)
+        """Greets the client, which may have spoken, after a handshake if TLS comes first."""
         if spoke:
             self._session.talks_early()
         if tls_first:
@@ -93,13 +93,13 @@ class Connection:
         self._shared.activity += 1
         if self._closing:
             return
-        self._attribution.note_arrival(octets, self._state.epoch)
+        if self._attribution.epoch != self._state.epoch:
+            self._attribution.note_arrival(octets, self._state.epoch)
         self._session.receive(data)
         self._pump()
-        if self._session.progress != self._progress:
-            self._progress = self._session.progress
+        if (progress := self._session.progress) != self._progress:
+            self._progress = progress
             self._heard = monotonic()
-        self._shared.mind_timeout()
 
     def _mind_test(self) -> None:
         """Where the connection outlives its test, looks whether it goes on in the present one."""
@@ -115,26 +115,26 @@ class Connection:
     def eof_received(self) -> bool:
         self._shared.activity += 1
         self._eof = True
-        if self._closing or self._stalled:
+        if self._closing or isinstance(self._wait, Silence):
             return False
         self._pump()
         # A client that only closed its sending side still gets its replies. In TLS there is no
         # half-closed connection, so only the present work is finished before the close
-        waits = self._errand is not None or self._scheduled or self.write_paused
+        waits = self._errand is not None or self._scheduled or self._write_paused
         return self.record.tls is None or waits
 
     def pause_writing(self) -> None:
-        self.write_paused = True
+        self._write_paused = True
 
     def resume_writing(self) -> None:
-        self.write_paused = False
+        self._write_paused = False
         if self._errand is not None:
             self._errand.send_more()
         self._pump()
 
     def connection_lost(self) -> None:
         self._shared.activity += 1
-        self._shared.connections.discard(self)
+        self._lost(self)
         if self._errand is not None:
             self._errand.cancel()
         self._closing = True
@@ -157,7 +157,7 @@ class Connection:
         session, state = self._session, self._state
         self._shared.activity += 1
         session.lines_left = BATCH
-        while not (self._waits or self.write_paused or self._closing or self._scheduled):
+        while self._errand is None and not (self._write_paused or self._closing or self._scheduled):
             if self._attribution.epoch != state.epoch:
                 self._mind_test()
             session.profile = state.profile
@@ -167,11 +167,13 @@ class Connection:
             if event is None:
                 if not session.lines_left:  # there may be more
                     self._scheduled = True
-                    self._loop.call_soon(self._resume)
+                    self._shared.loop.call_soon(self._resume)
                 break
             if self._faults or event.stage in state.judge.stages_with_callbacks:
                 self._flush()
-                self._begin(event)
+                waits = self._decide(event)
+                self._errand = Errand(waits, self._shared, self._transport, self.write, self._go_on)
+                self._advance()
             elif (refusal := state.judge.refusal(event)) is not None:
                 session.refuse(refusal)
             elif isinstance(event, MessageReceived):
@@ -179,10 +181,10 @@ class Connection:
             else:
                 session.accept()
         self._flush()
-        if session.tls_due and not (self._waits or self.write_paused or self._closing):
+        if session.tls_due and not (self._errand or self._write_paused or self._closing):
             self._shake_hands()
         if not self._handshaking:
-            full = self.write_paused or session.backlog > MAX_BACKLOG
+            full = self._write_paused or session.backlog > MAX_BACKLOG
             if full or self._intake.paused:
                 self._intake.mind(full=full)
         if session.closing or self._eof:
@@ -196,9 +198,9 @@ class Connection:
         recipients = event.transaction.rcpt_to
         message = self._build(event, range(len(recipients)))
         self._store(message)
-        lmtp = self._state.profile.lmtp
-        answers = [None] * (len(recipients) if lmtp else 1)
-        self._session.accept(store_and_reply(message, answers, lmtp=lmtp).reply)
+        queued = Queued(message.id)
+        # LMTP wants a reply for each recipient (RFC 2033 section 4.2)
+        self._session.accept([queued] * len(recipients) if self._state.profile.lmtp else queued)
 
     def _build(self, event: MessageReceived, recipients: Sequence[int]) -> Message:
         self._note()  # EHLO may have come along with the message
@@ -233,27 +235,22 @@ class Connection:
     # ---- events that have to wait
 
     @property
-    def _waits(self) -> bool:
-        return self._errand is not None or self._stalled
-
-    def _begin(self, event: Event) -> None:
-        work = self._decide(event)
-        self._errand = Errand(work, self._loop, self._shared.callbacks, self, self._go_on)
-        self._advance()
+    def _wait(self) -> Wait | None:
+        return None if self._errand is None else self._errand.wait
 
     def _decide(self, event: Event) -> Waits[None]:
         state = self._state
         verdict = yield from decide(event, state, self._key, self._build)
-        if verdict.ended:
-            self.record.ends("fault")
         match verdict:
             case Close(reset=reset):
                 self._drop(reset=reset)
+            case Silence() if self._eof:
+                self._close()
             case Silence():
-                self._stalled = True
-                if self._eof:
-                    self._close()
+                yield verdict
             case _:
+                if not isinstance(verdict, Say) and verdict.ended:
+                    self.record.ends("fault")
                 yield from carry_out(verdict, self._session, state, self._store)
 
     def _advance(self, value: Any = None) -> None:
@@ -324,11 +321,12 @@ class Connection:
         else:
             self._greet()
 
-    # ---- what the service asks: see `shared.Member`
+    # ---- what the service asks
 
     def mind_silence(self, limit: float) -> float:
+        """Ends a session that has been silent for `limit` seconds; the seconds it has left."""
         # a handshake has a timer of its own
-        waiting_for_us = self._waits or self._scheduled or self._handshaking
+        waiting_for_us = self._errand or self._scheduled or self._handshaking
         left = limit if waiting_for_us else self._heard + limit - monotonic()
         if left > 0.001:
             return left
@@ -338,18 +336,22 @@ class Connection:
 
     @property
     def asks_the_test(self) -> bool:
-        wait = None if self._errand is None else self._errand.wait
+        """Whether a command waits for the test's own code."""
+        wait = self._wait
         return isinstance(wait, Call) and wait.due and wait is not self._given_up
 
     def wait_no_longer(self) -> None:
-        self._given_up = None if self._errand is None else self._errand.wait
+        """The call of the test's own code counts no more for `asks_the_test`."""
+        self._given_up = self._wait
 
     @property
     def talks_until(self) -> float:
-        return 0.0 if self._waits else self._heard + JUST_NOW
+        """Until when the client is likely to say the next thing, on the real clock."""
+        return 0.0 if self._errand else self._heard + JUST_NOW
 
     def shut_down(self) -> None:
-        errand, self._errand, self._stalled = self._errand, None, False
+        """Sends what is due, then 421, then closes."""
+        errand, self._errand = self._errand, None
         unsent = b"" if errand is None else errand.cancel()
         if unsent:
             self.write(unsent)
@@ -362,7 +364,8 @@ class Connection:
         self._end(replies.SHUTTING_DOWN, linger=SHORT_LINGER if busy else 0.0)
 
     def end_if_held(self) -> None:
-        if self._stalled or (self._errand is not None and isinstance(self._errand.wait, Until)):
+        """Ends the session if a fault keeps it waiting."""
+        if isinstance(self._wait, Until | Silence):
             self.shut_down()
 
     def abort(self) -> None:
@@ -372,12 +375,12 @@ class Connection:
 
     def _mind_end(self) -> None:
         """Closes when all replies are sent."""
-        if self._closing or self._waits or self._scheduled:
+        if self._closing or self._errand or self._scheduled:
             return
         if self._session.closing:
             polite = self._session.quit and not self._session.backlog
             self._close(linger=0.0 if polite else LINGER)
-        elif self._eof and not self.write_paused and not self._session.tls_due:
+        elif self._eof and not self._write_paused and not self._session.tls_due:
             self._session.client_closed()
             self.record.ends("client")
             self._close()

@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
-from ..policy.callbacks import Callbacks
 from ..policy.verdicts import Call, Send, Sleep, Until, Wait, Waits
-from .loop import Loop
+from .shared import Shared
+from .transport import Transport
 
 SPLIT_PAUSE = 0.001  # seconds between two pieces, or they may arrive as one
 
 
-class Wire(Protocol):
-    """The connection, as far as an errand needs it."""
-
-    write_paused: bool
-
-    def write(self, data: bytes) -> bool:
-        """Sends octets; whether the client is still there to take them."""
-
-
 class Errand:
-    """One run of a generator of waits. `resume` is called when a wait is over."""
+    """One run of a generator of waits. `resume` is called when a wait is over.
+
+    `write` sends octets on the transport and returns whether the client is still there.
+    """
 
     def __init__(
         self,
         waits: Waits[None],
-        loop: Loop,
-        callbacks: Callbacks,
-        wire: Wire,
+        shared: Shared,
+        transport: Transport,
+        write: Callable[[bytes], bool],
         resume: Callable[[Any], None],
     ) -> None:
         self.wait: Wait | None = None  # the present one
         self._waits = waits
-        self._loop = loop
-        self._callbacks = callbacks
-        self._wire = wire
+        self._loop = shared.loop
+        self._callbacks = shared.callbacks
+        self._transport = transport
+        self._write = write
         self._resume = resume
         self._unsent = b""
         self._size = 0
@@ -57,9 +53,9 @@ class Errand:
                 case Sleep(seconds=seconds):
                     self._take_back = self._loop.call_later(seconds, self._over, wait).cancel
                 case Until(hold=hold):
-                    self._take_back = hold.reach(lambda wait=wait: self._tell(wait))  # type: ignore[misc]
-                case Call():
-                    self._call(wait)
+                    self._take_back = hold.reach(partial(self._tell, wait))
+                case Call(call=call):
+                    self._callbacks.run(call, partial(self._tell, wait))
                 case Send(octets=octets, size=size):
                     self._unsent, self._size = octets, size or len(octets)
                     taken = self._send()
@@ -79,39 +75,25 @@ class Errand:
     def _over(self, wait: Wait, value: Any = None) -> None:
         if self.wait is wait:
             self._resume(value)
+        else:
+            _miss(wait, value)
 
-    def _tell(self, wait: Wait) -> None:
+    def _tell(self, wait: Wait, error: BaseException | None = None) -> None:
         """From any thread: the wait is over."""
         try:
-            self._loop.call_soon_threadsafe(self._over, wait)
+            self._loop.call_soon_threadsafe(self._over, wait, error)
         except RuntimeError:  # the loop is closed: nobody waits any more
-            pass
-
-    def _call(self, wait: Call) -> None:
-        def settle(error: BaseException | None) -> None:
-            if self.wait is wait:
-                self._resume(error)
-            elif error is not None:
-                wait.unheard(error)
-
-        def done(error: BaseException | None) -> None:
-            try:
-                self._loop.call_soon_threadsafe(settle, error)
-            except RuntimeError:  # the loop is closed
-                if error is not None:
-                    wait.unheard(error)
-
-        self._callbacks.run(wait.call, done)
+            _miss(wait, error)
 
     # ---- sending
 
     def _send(self) -> bool | None:
         """Sends what it can now; None while something is left, then whether the client took it."""
         while self._unsent:
-            if self._wire.write_paused:
+            if self._transport.unsent:
                 return None
             piece, self._unsent = self._unsent[: self._size], self._unsent[self._size :]
-            if not self._wire.write(piece):
+            if not self._write(piece):
                 self._unsent = b""
                 return False
             # Not after the last piece: the client may go on at once, for example with a handshake
@@ -127,6 +109,11 @@ class Errand:
             taken = self._send()
             if taken is not None:
                 self._resume(taken)
+
+
+def _miss(wait: Wait, error: BaseException | None) -> None:
+    if isinstance(wait, Call) and error is not None:
+        wait.unheard(error)
 
 
 def _nothing() -> None:

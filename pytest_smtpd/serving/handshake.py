@@ -41,7 +41,7 @@ class Handshake:
         self._loop = loop
         self._done = done
         self._number = client.fileno()
-        self._over = self._writes = False
+        self._over = False
         self.socket: socket.socket = client
         too_long = TimeoutError(f"not done in {timeout:g} s")
         self._timer = loop.call_later(timeout, self._end, too_long)
@@ -60,9 +60,9 @@ class Handshake:
         try:
             self.socket.do_handshake()
         except ssl.SSLWantReadError:
-            self._want_to_write(False)
+            self._loop.remove_writer(self._number)
         except ssl.SSLWantWriteError:
-            self._want_to_write(True)
+            self._loop.add_writer(self._number, self.go_on)
         except OSError as error:
             self._end(error)
         else:
@@ -73,15 +73,7 @@ class Handshake:
         if not self._over:
             self._over = True
             self._timer.cancel()
-            self._want_to_write(False)
-
-    def _want_to_write(self, wants: bool) -> None:
-        if wants != self._writes:
-            self._writes = wants
-            if wants:
-                self._loop.add_writer(self._number, self.go_on)
-            else:
-                self._loop.remove_writer(self._number)
+            self._loop.remove_writer(self._number)
 
     def _end(self, error: OSError | None) -> None:
         if not self._over:

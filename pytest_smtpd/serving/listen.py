@@ -70,6 +70,7 @@ def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
 
 
 def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    # not socket.create_server: it looks up the class at each call, and a test may patch that
     listener = make_socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform != "win32":  # on Windows two servers could then share a port

@@ -155,7 +155,8 @@ class Loop:
         while timers and timers[0][0] <= now:
             timer = heapq.heappop(timers)[2]
             self._call(timer.callback, *timer.args)
-        self._make_calls()
+        if self._soon:
+            self._make_calls()
 
     def _make_calls(self) -> None:
         for _ in range(len(self._soon)):  # not those that these ask for

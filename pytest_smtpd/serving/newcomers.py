@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 from ..record import EndedBy, SessionJournal
-from .connection import Connection
 from .loop import Timer
 from .shared import Shared
 
@@ -14,14 +14,17 @@ CONTENT_TYPE_HANDSHAKE = b"\x16"  # RFC 8446 section 5.1
 
 
 class Newcomers:
-    """Waits for the first octet of each client, then makes a `Connection`, which shakes hands.
+    """Waits for the first octet of each client, then has it welcomed with a handshake.
 
     The handshake must not start before: a client that waits for our greeting would wait until the
     handshake times out.
     """
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(
+        self, shared: Shared, welcome: Callable[[socket.socket, SessionJournal, int], object]
+    ) -> None:
         self._shared = shared
+        self._welcome = welcome
         self._silent: dict[socket.socket, tuple[SessionJournal, Timer]] = {}
 
     def __len__(self) -> int:
@@ -53,7 +56,7 @@ class Newcomers:
         if self._shared.state.epoch != epoch:  # another test has begun meanwhile
             record, epoch = self._shared.state.renew_record(record)
         if octets.startswith(CONTENT_TYPE_HANDSHAKE):
-            Connection(self._shared, client, record, epoch).begin(tls_first=True)
+            self._welcome(client, record, epoch)
         else:
             if octets:
                 record.note(octets.partition(b"\r\n")[0])

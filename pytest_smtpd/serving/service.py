@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -12,13 +13,15 @@ from ..originals import DaemonThread, accept
 from ..policy.callbacks import Callbacks
 from .connection import Connection
 from .listen import BACKLOG
-from .loop import Loop
+from .loop import Loop, Timer
 from .newcomers import CONTENT_TYPE_HANDSHAKE, Newcomers
-from .shared import Member, Shared
+from .shared import Shared
 from .state import State
 
 if TYPE_CHECKING:
     import ssl
+
+    from ..record import SessionJournal
 
 MIN_TURNS, MAX_TURNS = 3, 200  # of the loop, to take in what has been sent; a handshake needs a few
 TAKE_IN_TIMEOUT = 0.3  # seconds for that, however busy clients are
@@ -40,12 +43,15 @@ class Service:
         self._listeners = listeners
         self._implicit_tls = state.options.tls == "implicit"
         # ends of tests that other threads wait for, and who then waits for the test's own code
-        self._ends_of_tests: list[tuple[threading.Event, list[Member]]] = []
+        self._ends_of_tests: list[tuple[threading.Event, list[Connection]]] = []
         self._stopping = self._disconnecting = self._ended = False
         self._deadline = 0.0  # of the stop
         self._loop = Loop(state.errors.append)
         self._shared = Shared(self._loop, state, context)
-        self._newcomers = Newcomers(self._shared)
+        self._connections: set[Connection] = set()
+        self._newcomers = Newcomers(self._shared, functools.partial(self._welcome, tls_first=True))
+        self._silence = 0.0  # seconds of silence that clients are watched for
+        self._watch: Timer | None = None
         self._thread = DaemonThread(self._run, "smtpd")
 
     @property
@@ -96,10 +102,10 @@ class Service:
         for connection in asking:
             connection.wait_no_longer()
 
-    def _settle_once(self, timeout: float) -> list[Member]:
+    def _settle_once(self, timeout: float) -> list[Connection]:
         """Lets the thread take in what came; the connections that wait for the test's own code."""
         settled = threading.Event()
-        asking: list[Member] = []
+        asking: list[Connection] = []
         self._ends_of_tests.append((settled, asking))
         self._loop.wake()
         if not self._ended:
@@ -122,19 +128,17 @@ class Service:
             self.callbacks.close(monotonic())  # nobody does it where the thread ends on its own
 
     def _live(self) -> None:
-        connections, turn = self._shared.connections, self._loop.turn
+        connections, turn = self._connections, self._loop.turn
         # serve
         while not self._stopping:
-            turn()
-            self._end_tests()
+            self._serve()
         # take in what was sent, then close the port
         end = self._deadline if self._disconnecting else monotonic() + 2 * LAST_WORDS
         self._take_in(min(end - CLEAN_UP_TIME - LAST_WORDS / 2, monotonic() + TAKE_IN_TIMEOUT))
         self._close_listeners()
         # without disconnecting: until the last client quits, or another stop disconnects
         while not self._disconnecting and (connections or self._newcomers):
-            turn()
-            self._end_tests()
+            self._serve()
         # hear the goodbyes
         end = min(self._deadline - CLEAN_UP_TIME, monotonic() + LAST_WORDS)
         self._hear_goodbyes(min(end - LAST_WORDS / 2, monotonic() + GOODBYES))
@@ -150,13 +154,28 @@ class Service:
         for _ in range(LAST_TURNS):
             turn(0.0)
 
+    def _serve(self) -> None:
+        self._loop.turn()
+        if self._ends_of_tests:
+            self._end_tests()
+        if self._connections and (self._watch is None or self._silence != self._state.timeout):
+            self._watch_silence()
+
+    def _watch_silence(self) -> None:
+        # One timer for the connection that can be due first: a timer for each costs each 3 us
+        if self._watch is not None:
+            self._watch.cancel()
+        self._silence = self._state.timeout
+        left = [each.mind_silence(self._silence) for each in list(self._connections)]
+        self._watch = self._loop.call_later(min(left), self._watch_silence) if left else None
+
     def _end_tests(self) -> None:
         while self._ends_of_tests:
             settled, asking = self._ends_of_tests.pop(0)
             self._take_in(monotonic() + TAKE_IN_TIMEOUT)
-            for connection in list(self._shared.connections):
+            for connection in list(self._connections):
                 connection.end_if_held()
-            asking.extend(each for each in self._shared.connections if each.asks_the_test)
+            asking.extend(each for each in self._connections if each.asks_the_test)
             settled.set()
 
     def _take_in(self, until: float) -> None:
@@ -179,7 +198,7 @@ class Service:
         thread, is then about to say QUIT, and a 421 would make it raise.
         """
         while True:
-            talks_until = [each.talks_until for each in self._shared.connections]
+            talks_until = [each.talks_until for each in self._connections]
             left = min(until, max(talks_until, default=0.0)) - monotonic()
             if left <= 0:
                 return
@@ -204,16 +223,22 @@ class Service:
             self._loop.remove_reader(listener.fileno())
             self._loop.call_later(NO_DESCRIPTORS_PAUSE, self._accept_again, listener)
             return False
-        shared = self._shared
-        shared.activity += 1
+        self._shared.activity += 1
         client.setblocking(False)
         peer = (str(address[0]), int(address[1])) if isinstance(address, tuple) else ("", 0)
         record, epoch = self._state.open_record(peer)
         if self._implicit_tls:
             self._newcomers.add(client, record, epoch)
         else:
-            Connection(shared, client, record, epoch).begin(spoke=_has_spoken(client))
+            self._welcome(client, record, epoch, spoke=_has_spoken(client))
         return True
+
+    def _welcome(
+        self, client: socket.socket, record: SessionJournal, epoch: int, **how: bool
+    ) -> None:
+        connection = Connection(self._shared, client, record, epoch, self._connections.discard)
+        self._connections.add(connection)
+        connection.begin(**how)
 
     def _accept_again(self, listener: socket.socket) -> None:
         if listener in self._listeners:

@@ -167,16 +167,6 @@ class Transport:
         """The number of octets that the client has not taken."""
         return len(self._unsent)
 
-    def can_write_eof(self) -> bool:
-        """Whether the sending side can be closed alone, which TLS cannot do."""
-        return self.tls is None
-
-    def write_eof(self) -> None:
-        """Closes the sending side when all is sent."""
-        self._ends_writing = True
-        if not self._unsent:
-            self._end_writing()
-
     def _end_writing(self) -> None:
         try:
             self._socket.shutdown(socket.SHUT_WR)
@@ -231,8 +221,10 @@ class Transport:
         With `linger` it closes the sending side and reads on for so many seconds: a close with
         octets unread resets a connection, and the client would lose the last reply.
         """
-        if linger and self.can_write_eof():
-            self.write_eof()
+        if linger and self.tls is None:  # TLS cannot close the sending side alone
+            self._ends_writing = True
+            if not self._unsent:
+                self._end_writing()
             self._loop.call_later(linger, self.abort)
             return
         if self._unsent:  # by a client that may not read at all
