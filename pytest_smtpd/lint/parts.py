@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from ..mime.bodies import Bodies, find_bodies
 from ..mime.charsets import codec_name, is_known
-from ..mime.encodings import ENCODINGS
+from ..mime.encodings import ENCODINGS, Decoded
 from ..mime.html import unescape_attribute
 from ..mime.limits import PAGE, PAGE_URLS
 from ..mime.parameters import is_media_type
@@ -90,15 +90,13 @@ def _check_part(part: Part, bodies: Bodies) -> Iterator[Finding]:
         if encoding in ("quoted-printable", "base64"):
             yield "encoded-multipart", f"{encoding}, {part.label}"
         return
-    octets = part.octets
+    octets, decoded = part.octets, part.decode()
     if encoding not in ("8bit", "binary") and not octets.isascii():
         yield "undeclared-8bit", f"{encoding}, {part.label}"
-    elif encoding in ("quoted-printable", "base64"):
-        decoded = part.decode()
-        if decoded.kind not in ("", "blanks"):  # these a server on the way may have added
-            yield f"bad-{encoding}", f"{decoded.flaw}, {part.label}"
+    elif decoded.kind not in ("", "blanks"):  # a server on the way may have added blanks
+        yield f"bad-{encoding}", f"{decoded.flaw}, {part.label}"
     if part.type.startswith("text/"):
-        yield from _check_charset(part, bodies)
+        yield from _check_charset(part, bodies, decoded)
     file_name = part.file_name
     if file_name is not None and _PATH.search(file_name):
         yield "unsafe-file-name", f"{file_name}, {part.label}"
@@ -107,16 +105,15 @@ def _check_part(part: Part, bodies: Bodies) -> Iterator[Finding]:
         yield "attachment-without-name", part.label
 
 
-def _check_charset(part: Part, bodies: Bodies) -> Iterator[Finding]:
-    charset = part.charset
-    octets = part.decode().octets
+def _check_charset(part: Part, bodies: Bodies, decoded: Decoded) -> Iterator[Finding]:
+    charset, octets = part.charset, decoded.octets
     if charset is None:
         # Only a body: other texts may say it in other ways (RFC 6657 section 3)
         if not octets.isascii() and any(part is body for body in (*bodies.text, *bodies.html)):
             yield "missing-charset", part.label
     elif not is_known(charset, octets):
         yield "unknown-charset", f"{charset}, {part.label}"
-    elif codec_name(charset) is not None and not part.decode_text().sound:
+    elif codec_name(charset) is not None and not part.decode_text(decoded).sound:
         yield "undecodable-body", f"{charset}, {part.label}"
 
 

@@ -111,12 +111,16 @@ class Part:
         """The content, its transfer encoding undone as far as it can be."""
         return undo_encoding(self.encoding, self.octets)
 
-    def decode_text(self) -> Text:
-        """The content of a text part; what cannot be decoded is U+FFFD, line ends are `\\n`."""
+    def decode_text(self, decoded: Decoded | None = None) -> Text:
+        """The content of a text part; what cannot be decoded is U+FFFD, line ends are `\\n`.
+
+        `decoded` is what `decode` gives, where it is known.
+        """
         octets = self.octets
-        if self.encoding == "quoted-printable":  # a CR of its own at a line's end, as Ruby writes
-            octets = octets.replace(b"=0D\r\n", b"\r\n")
-        text, sound = decode(undo_encoding(self.encoding, octets).octets, self.charset)
+        # Ruby writes a CR of its own in front of a line's end
+        if self.encoding == "quoted-printable" and b"=0D\r\n" in octets:
+            decoded = undo_encoding(self.encoding, octets.replace(b"=0D\r\n", b"\r\n"))
+        text, sound = decode((decoded or self.decode()).octets, self.charset)
         return Text(_END_OF_LINE.sub("\n", text) if "\r" in text else text, sound)
 
     def unwrapped_text(self) -> str:
