@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import islice
 
 from ..mime.header import Field, Header
-from ..mime.limits import WORDS
+from ..mime.limits import SEARCHED_OCTETS, WORDS
 from ..mime.parameters import without_comments
 from ..mime.words import find_words, readable
 from ..smtp.content import find_long_line
@@ -81,16 +81,18 @@ def _check_presence(header: Header) -> Iterator[Finding]:
 
 
 def _check_octets(raw: bytes, header: Header, utf8: bool) -> Iterator[Finding]:
+    left = SEARCHED_OCTETS
     for field in header.fields:
-        name = field.name[:80]
-        if not field.octets.isascii():
+        name, octets = field.name[:80], field.octets
+        if not octets.isascii():
             if not utf8:
                 yield "non-ascii-header", name
-            elif not _is_utf8(field.octets):
+            elif not _is_utf8(octets):
                 yield "header-not-utf8", name
-        if (control := _CONTROL.search(field.octets.replace(b"\r\n", b"\n"))) is not None:
+        searched, left = octets[:left], max(0, left - len(octets))
+        if (control := _CONTROL.search(searched.replace(b"\r\n", b"\n"))) is not None:
             yield "control-character", f"{name} has {control[0].decode()}"
-        if _BLANK_FOLD.search(field.octets):
+        if _BLANK_FOLD.search(searched):
             yield "obsolete-syntax", f"{name} has a continuation line without text"
         if find_long_line(raw, field.offset, field.end) is not None:
             yield "long-header-line", name

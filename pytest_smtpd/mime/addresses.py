@@ -179,8 +179,9 @@ class _Reader:
     def _address(self, tokens: list[_Token]) -> str:
         """The address, blanks around its dots and its @ dropped (RFC 5322 section 4.4)."""
         pieces: list[str] = []
-        spaced = obsolete = False
+        spaced = obsolete = encoded = False
         for kind, text in tokens:
+            encoded = encoded or kind == "word"
             if kind == "space":
                 spaced = bool(pieces)
                 continue
@@ -192,7 +193,7 @@ class _Reader:
                     pieces.append(" ")
             spaced = False
             pieces.append(text)
-        if any(kind == "word" for kind, _ in tokens):
+        if encoded:
             self._note("misplaced-encoded-word", "", tokens)
         if obsolete:
             self._note("obsolete-syntax", "white space inside ", tokens)
@@ -214,7 +215,7 @@ class _Reader:
 
 
 def _is_blank(tokens: list[_Token]) -> bool:
-    return all(token.kind == "space" for token in tokens)
+    return not any(kind != "space" for kind, _ in tokens)
 
 
 def _tokens(value: str) -> Iterator[_Token]:
@@ -226,7 +227,7 @@ def _tokens(value: str) -> Iterator[_Token]:
             position = end_of_comment(value, position)
             yield _Token("space", " ")
         else:
-            yield _Token(str(match.lastgroup), match[0])
+            yield _Token(match.lastgroup or "", match[0])
 
 
 def address_key(address: str) -> str:

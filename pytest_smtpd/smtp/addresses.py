@@ -9,25 +9,27 @@ import re
 
 MAX_OCTETS = 254  # RFC 5321 section 4.5.3.1.3: 256 with the angle brackets
 
-# RFC 6531 section 3.3: UTF8-non-ascii, which extends each production; RFC 5198 section 2: without
-# control characters
-_UTF8 = r"\xa0-\U0010ffff"
-_ATEXT = rf"A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{_UTF8}-"
-_DOT_STRING = rf"[{_ATEXT}]++(?:\.[{_ATEXT}]++)*+"
+# RFC 6531 section 3.3 extends each production by UTF8-non-ascii; RFC 5198 section 2 leaves out its
+# control characters. Classes are written by what they leave out: those with a range to U+10FFFF
+# take 50 ms to compile.
+_NO_TEXT = r"\x00-\x1f\x7f-\x9f"
+_NO_ATEXT = rf'{_NO_TEXT} "(),:;<>@\[\\\]'
+_NO_LET_DIG = r"\x00-,/:-@\[-`{-\x9f"
+_DOT_STRING = rf"[^.{_NO_ATEXT}]++(?:\.[^.{_NO_ATEXT}]++)*+"
 # RFC 6531 leaves quoted-pairSMTP in ASCII; email-validator takes UTF-8 there, and so do we
-_QUOTED_STRING = rf'"(?:[ !#-\[\]-~{_UTF8}]|\\[ -~{_UTF8}])*+"'
+_QUOTED_STRING = rf'"(?:[^"\\{_NO_TEXT}]|\\[^{_NO_TEXT}])*+"'
 # sub-domain: runs of letters and digits with hyphens between them. RFC 1035 section 2.3.4: 63
 # octets. Whether a U-label is one that IDNA 2008 allows, no grammar can say.
-_LET_DIG = rf"A-Za-z0-9{_UTF8}"
-_SUB_DOMAIN = rf"(?![A-Za-z0-9-]{{64}})[{_LET_DIG}]++(?:-++[{_LET_DIG}]++)*+"
+_LET_DIGS = rf"[^.{_NO_LET_DIG}-]++"
+_SUB_DOMAIN = rf"(?![A-Za-z0-9-]{{64}}){_LET_DIGS}(?:-++{_LET_DIGS})*+"
 _DOMAIN = rf"{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*+"
 _DCONTENT = r"[!-Z^-~]"
 
 _LOCAL_PART = re.compile(rf"{_DOT_STRING}|{_QUOTED_STRING}")
 _MAILBOX = re.compile(rf"({_DOT_STRING}|{_QUOTED_STRING})@({_DOMAIN}|\[({_DCONTENT}++)\])")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_NOT_IN_LOCAL_PART = re.compile(rf"[^.{_ATEXT}]")
-_NOT_IN_DOMAIN = re.compile(rf"[^.{_LET_DIG}-]")
+_CONTROL = re.compile(rf"[{_NO_TEXT}]")
+_NOT_IN_LOCAL_PART = re.compile(f"[{_NO_ATEXT}]")
+_NOT_IN_DOMAIN = re.compile(f"[{_NO_LET_DIG}]")
 
 _SNUM = "(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})"
 _IPV4 = re.compile(rf"{_SNUM}(?:\.{_SNUM}){{3}}")
