@@ -1,7 +1,7 @@
 """A pytest plugin with a real SMTP server: the fixture `smtpd`, and `Server` for use without it.
 
-The public names are loaded when they are first asked for: a plugin is imported at every start of
-pytest, whether a test uses it or not.
+The public names are loaded on first use: pytest imports a plugin at every start, whether a test
+uses it or not.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ __all__ = ["monotonic"]
 
 
 def _real_clock() -> Callable[[], float]:
-    # freezegun swaps module attributes that are the real functions: a partial is none. Under POSIX
-    # the kernel's clock is asked by its number, which nobody fakes, so it is real even if this
-    # module is first imported while time is frozen; Windows has no such function, and there the
-    # plugin imports this module when pytest starts.
+    # freezegun replaces module attributes that are the real functions, but no partial. On POSIX
+    # no library fakes CLOCK_MONOTONIC, so the clock is real even if this module is first imported
+    # while time is frozen. Windows has no such function; there the plugin imports this module
+    # when pytest starts.
     if hasattr(time, "clock_gettime"):
         return functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
     return functools.partial(time.monotonic)

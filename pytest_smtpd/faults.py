@@ -1,4 +1,4 @@
-"""Scripted failures: what the server does wrong on purpose, at which stage, how often.
+"""Scripted failures: errors that the server makes on purpose, at a stage, a number of times.
 
 A fault is a plain value. Its hits are counted by the server's list of faults
 (`policy.fault_list`), so several servers can share one fault.
@@ -26,10 +26,10 @@ Per: TypeAlias = Literal["server", "session", "recipient"]
 class Stage(NamedTuple):
     """A point of a session where a fault, a rule or a callback may act.
 
-    - `event`: what the engine asks there
-    - `subject`: what `match` is about; empty where `match` is not allowed
+    - `event`: the event of the engine at this point
+    - `subject`: the text that `match` tests; empty where `match` is not allowed
     - `reject`, `validate`: the options with the rules and with the callback, empty where none are
-    - `refusal`: the reply to what they refuse without a reply of their own
+    - `refusal`: the default reply of a refusal
     """
 
     event: type[events.Event]
@@ -67,19 +67,19 @@ class Fault:
     """The base of all faults: where a fault acts, and how often.
 
     - `on`: the stage, one of `STAGES`; no default
-    - `times`: how many hits the fault has (default: no limit)
-    - `skip`: how many chances pass before the first hit (default: 0)
+    - `times`: the most hits of the fault (default: no limit)
+    - `skip`: number of chances that pass before the first hit (default: 0)
     - `match`: a pattern as in `reject_*`. It is matched on ``"connect"`` against the client's IP
       address, on ``"helo"`` against the name the client gives, on ``"mail"`` and ``"rcpt"`` against
       the address, on ``"message"`` against each recipient. A callable runs in its own thread, as
       callbacks do. For `Throttle` and ``Drop(after=...)`` it runs in the server's thread and must
       be quick.
-    - `per`: what `times` and `skip` count by: ``"server"``, ``"session"``, or ``"recipient"`` (on
-      ``"rcpt"`` and ``"message"``)
-    - `probability`: of each hit, from 0 to 1; the server's `seed` decides
+    - `per`: the scope in which `times` and `skip` count: ``"server"``, ``"session"``, or
+      ``"recipient"`` (on ``"rcpt"`` and ``"message"``)
+    - `probability`: the probability of each hit, from 0 to 1; the server's `seed` decides
 
     A fault is frozen. Raises `TypeError` or `ValueError` for a value that is not allowed, naming
-    what is.
+    the allowed values.
     """
 
     on: str
@@ -127,7 +127,7 @@ class Fault:
                 raise type(error)(f"{name}(match=...): {error}") from None
 
     def matcher(self) -> Callable[[str], bool] | None:
-        """`match` as a predicate on what the stage matches; None without `match`."""
+        """`match` as a predicate on the stage's subject; None without `match`."""
         if self.match is None:
             return None
         compile_match = compile_host_pattern if self.on == "connect" else compile_pattern
@@ -181,7 +181,7 @@ class Delay(Fault):
 class Drop(Fault):
     """Closes the connection instead of answering; with `reset` by a TCP reset (RST).
 
-    With `after`, it closes in the middle of a message's content, when this many octets have come.
+    With `after`, it closes in the middle of a message's content, after this many octets.
     `after` implies ``on="message"``; a shorter message passes. Raises `TypeError` if both `on` and
     `after` are missing.
     """
@@ -209,7 +209,7 @@ class Drop(Fault):
 class Stall(Fault):
     """Never answers; the connection stays open until the client closes it.
 
-    The end of the test and a stop of the server end it too.
+    The end of the test and a stop of the server also end it.
     """
 
 
@@ -285,11 +285,11 @@ class Hold(Fault):
         default_factory=threading.Condition, init=False, repr=False
     )
     _waiting: list[Callable[[], None]] = field(default_factory=list, init=False, repr=False)
-    # Set by a release while nobody waits
+    # Set by a release while no session waits
     _open: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
 
     def wait_reached(self, timeout: float = 5.0) -> bool:
-        """Blocks until a session waits here; returns whether one does.
+        """Blocks until a session waits here; returns False at the timeout, otherwise True.
 
         `timeout` is in seconds of real time, also if the test has frozen time.
         """
@@ -303,7 +303,7 @@ class Hold(Fault):
             return True
 
     def release(self) -> None:
-        """Releases all sessions that wait here; if none waits, the next one that comes."""
+        """Releases all sessions that wait here; if none waits, the next session."""
         with self._changed:
             waiting = self._waiting[:]
             self._waiting.clear()

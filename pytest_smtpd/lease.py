@@ -1,4 +1,4 @@
-"""`Lease`: a server that goes from test to test, as the plugin and the command line hold it."""
+"""`Lease`: a server that several tests use in turn; for the plugin and the command line."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .serving.daemon import STOP_TIMEOUT, Daemon, Endpoint
 class Lease(Daemon):
     """A server and the tests that use it, one after the other.
 
-    `test` is the node id of the first one. Raises `ValueError` for a pair of options that cannot
+    `test` is the node id of the first test. Raises `ValueError` for a pair of options that cannot
     work.
 
-    - `server`: what the tests see of it
-    - `options`: those that it starts with
+    - `server`: the `Server` that the tests use
+    - `options`: the options at the first start
     """
 
     def __init__(self, options: Options, test: str = "") -> None:
@@ -34,15 +34,15 @@ class Lease(Daemon):
     def begin(self, options: Options, test: str) -> None:
         """Begins a test: an empty mailbox, no sessions, these options, the same address.
 
-        Raises `ValueError` for a pair of options that cannot work, and then nothing has changed; or
-        what `Server.start` raises, and then the server is stopped, with these options.
+        Raises `ValueError` for a pair of options that cannot work, and changes nothing. Raises the
+        errors of `Server.start`, and leaves the server stopped, with these options.
         """
         self._begin(options, test, self.endpoint)
 
     def end(self) -> None:
-        """Ends a test: takes in what clients have sent, releases the sessions that a fault holds.
+        """Ends a test: receives mail already sent, releases the sessions that a fault holds.
 
-        Running callbacks may finish, within `STOP_TIMEOUT`. Raises what callbacks raised.
+        Running callbacks may finish, within `STOP_TIMEOUT`. Raises the errors of callbacks.
         """
         service = self._service
         if service is not None:

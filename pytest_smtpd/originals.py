@@ -1,4 +1,4 @@
-"""What a test may patch while a server runs, as it was at import.
+"""The original functions and classes, as they were at import: a test may patch them later.
 
 Rule: the thread of a server reaches sockets, threads and the process only through these names.
 The clock is in `clock`.
@@ -17,7 +17,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _bound_now(function: _Function) -> _Function:
-    """A copy of a function that looks up globals among those of today, patched later or not.
+    """A copy of a function that uses the present globals, even if they are patched later.
 
     `socket.accept` and `socket.socketpair` look up the class `socket` each time they are called.
     """
@@ -63,7 +63,7 @@ class DaemonThread:
         return threading.current_thread() is self._thread
 
     def join(self, seconds: float) -> None:
-        """Waits until the thread has ended, at most so many seconds; not for the present thread."""
-        # eventlet raises an exception of its own if a join with a time-out takes too long
+        """Waits at most this many seconds for the end of the thread. Skips the present thread."""
+        # eventlet raises its own exception if a join with a time-out takes too long
         if not self.is_present and self._ended.wait(max(0.0, seconds)):
             self._thread.join()

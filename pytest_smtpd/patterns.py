@@ -24,8 +24,8 @@ def compile_pattern(value: PatternLike) -> Callable[[str], bool]:
     - A `str` is a glob over the whole value, without regard to case; `*` (any characters, line
       ends too, or none) and `?` (one character) are the only wildcards, so `[` is itself.
     - A `re.Pattern` is searched, with its own flags.
-    - A callable is asked; what it returns counts as true or false, what it raises comes through.
-      It must answer at once: `TypeError` if it returns an awaitable.
+    - A callable is called; its result counts as true or false, its exceptions propagate.
+      Raises `TypeError` if it returns an awaitable.
 
     Raises `TypeError` for anything else, a pattern on bytes and an ``async def`` included.
     """
@@ -62,7 +62,7 @@ def compile_glob(glob: str, *, anywhere: bool = False) -> Callable[[str], bool]:
     """Turn a glob into a predicate; with `anywhere`, a part of the value may match."""
     if anywhere:
         glob = f"*{glob}*"
-    # Here `[` is itself. The atomic groups that `translate` writes keep "*a*a*a*a*b" linear.
+    # `[` is no wildcard. The atomic groups that `translate` writes keep "*a*a*a*a*b" linear.
     pattern = fnmatch.translate(glob.replace("[", "[[]"))
     match = re.compile(pattern, re.IGNORECASE).match
     return lambda text: match(text) is not None

@@ -1,4 +1,4 @@
-"""How a test says no: `Reject`, raised by callbacks, and the patterns of the `reject_*` options."""
+"""Refusals: `Reject`, raised by callbacks, and the patterns of the `reject_*` options."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _BEGINS_WITH_CODE = re.compile(r"[0-9]{3}(?:[ -]|$)")
 
 
 class Reject(Exception):
-    """Raised in a callback to refuse what it was asked about.
+    """Raised in a callback to refuse its client, sender, recipient or message.
 
-    - ``Reject()`` takes the default reply of the callback's stage,
-    - ``Reject("text")`` its default code with that text,
-    - ``Reject("450 4.2.1 later")``, ``Reject(450)`` or ``Reject(Reply(...))`` a reply of its own.
+    - ``Reject()`` sends the default reply of the callback's stage,
+    - ``Reject("text")`` sends its default code with that text,
+    - ``Reject("450 4.2.1 later")``, ``Reject(450)`` or ``Reject(Reply(...))`` sends that reply.
 
-    `reply` is that reply of its own and `text` that text, `None` where it has none. Raises
-    `ValueError` for a reply whose code is not 4xx or 5xx (RFC 5321 section 4.2.1).
+    `reply` is the given reply and `text` the given text, otherwise `None`. Raises `ValueError` for
+    a reply whose code is not 4xx or 5xx (RFC 5321 section 4.2.1).
     """
 
     def __init__(self, reply: ReplyLike | None = None) -> None:
         __tracebackhide__ = True
         super().__init__(*(() if reply is None else (reply,)))
-        self.reply: Reply | None = None  # a reply of its own
+        self.reply: Reply | None = None
         self.text: str | None = None  # a text for the default reply
         if isinstance(reply, str) and not _BEGINS_WITH_CODE.match(reply):
             self.text = reply
@@ -40,7 +40,7 @@ class Reject(Exception):
 
 
 def negative(value: ReplyLike) -> Reply:
-    """The reply that was written, which has to refuse. Raises `ValueError` if it does not."""
+    """The value as a reply. Raises `ValueError` if its code is not 4xx or 5xx."""
     __tracebackhide__ = True
     reply = Reply.of(value) if type(value) is not int or 400 <= value <= 599 else None
     if reply is None or reply.code < 400:
@@ -54,7 +54,7 @@ Rule: TypeAlias = tuple[Callable[[str], bool], Reply | None]
 def compile_rules(option: RejectOption | None, *, hosts: bool = False) -> tuple[Rule, ...]:
     """A `reject_*` option as predicates, each with its reply (None: the default one).
 
-    Raises `TypeError` or `ValueError`, saying what is wrong with which pattern or reply.
+    Raises `TypeError` or `ValueError`, naming the pattern or reply and its mistake.
     """
     compile_one = compile_host_pattern if hosts else compile_pattern
     if option is None:

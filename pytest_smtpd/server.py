@@ -1,4 +1,4 @@
-"""`Server`: what a test holds in its hand. Starting, stopping, configuring, looking."""
+"""`Server`: the public object for starting, stopping, configuring and inspecting a server."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 class Server:
     """An SMTP server in a background thread, for tests; usable without pytest.
 
-    Options are those of the marker (see `Options`): ``Server(reject_sender="denied@*")``.
-    As a context manager it is started and stopped.
+    The options are the same as in the marker (see `Options`): ``Server(reject_sender="denied@*")``.
+    As a context manager, it starts and stops.
 
     Raises `TypeError` for an unknown option, naming the nearest one, and `ValueError` for a value
     or a pair of options that cannot work.
 
-    - `stopped`: set while the server is not running; another thread can wait for that
+    - `stopped`: set while the server is not running; another thread can wait for it
     """
 
     stopped: threading.Event
@@ -46,7 +46,7 @@ class Server:
 
     def __setattr__(self, name: str, value: object) -> None:
         __tracebackhide__ = True
-        # The list of faults can be replaced; what else is assigned would be ignored without a word
+        # The list of faults can be replaced; another assignment would be ignored silently
         if name != "faults" and (name in OPTIONS or name in ELSEWHERE):
             raise AttributeError(f"options are no attributes of a server: {how_to_set(name)}")
         super().__setattr__(name, value)
@@ -54,14 +54,14 @@ class Server:
     # ---- life
 
     def start(self) -> Server:
-        """Binds and listens in the calling thread, then serves in a thread of its own.
+        """Binds and listens in the calling thread, then serves in a background thread.
 
-        When it returns, clients can connect. After a stop the same port is taken again, unless
+        When it returns, clients can connect. After a stop it takes the same port again, unless
         `port` was configured since. Returns the server itself.
 
         Raises `RuntimeError` if it runs already, or if TLS needs trustme and that is not installed,
-        `ValueError` for a certificate file that cannot be used, and `OSError` with the address in
-        its text if that cannot be listened on; nothing is left behind then.
+        `ValueError` for a certificate file that cannot be used, and `OSError`, naming the address,
+        if the server cannot listen there. After an error, nothing is left open.
         """
         __tracebackhide__ = True
         self._daemon.start()
@@ -70,13 +70,13 @@ class Server:
     def stop(self, disconnect: bool = True) -> None:
         """Closes the listening socket; a no-op when nothing runs.
 
-        With `disconnect`, the default, replies in flight are flushed, open sessions get 421 and are
-        closed (RFC 5321 section 3.8); without, they go on until their clients quit, and still
-        deliver: a later `stop()` ends them. Never blocks longer than 2 seconds; may be called from
+        With `disconnect`, the default, it flushes replies, sends 421 to open sessions and closes
+        them (RFC 5321 section 3.8). Without, sessions go on until their clients quit, and still
+        deliver; a later `stop()` ends them. Never blocks longer than 2 seconds; may be called from
         a callback.
 
-        What callbacks raised is shown now: a `CallbackWarning` for each bug in one, and the first
-        assertion, `pytest.fail` or `pytest.skip` is raised again.
+        Reports the errors of callbacks: warns with `CallbackWarning` of each bug, and raises the
+        first assertion, `pytest.fail` or `pytest.skip` again.
         """
         __tracebackhide__ = True
         self._daemon.stop(disconnect)
@@ -111,8 +111,8 @@ class Server:
     def host(self) -> str:
         """Where a local client connects: an address or name, or the path of a unix socket.
 
-        ``"127.0.0.1"`` by default, and where the server listens on all interfaces. `hostname` is
-        another name for it. Raises `RuntimeError` before the first start.
+        ``"127.0.0.1"`` by default, and if the server listens on all interfaces. `hostname` is
+        an alias. Raises `RuntimeError` before the first start.
         """
         __tracebackhide__ = True
         return self._endpoint.host
@@ -142,10 +142,10 @@ class Server:
     def ca_file(self) -> Path | None:
         """A PEM file that clients may trust; None without TLS.
 
-        None also for an `ssl_context` of your own that came without a `certificate`. The file is
-        there until the process ends.
+        None also for an option `ssl_context` without a `certificate`. The file exists until the
+        process ends.
 
-        Raises `RuntimeError` where TLS needs trustme and that is not installed, and `ValueError`
+        Raises `RuntimeError` if TLS needs trustme and that is not installed, and `ValueError`
         for a certificate file that cannot be used.
         """
         return self._daemon.tls().ca_file if self.config.tls else None
@@ -153,7 +153,7 @@ class Server:
     def client_ssl_context(self) -> ssl.SSLContext:
         """A fresh `ssl.SSLContext` that trusts this server's certificate and checks its name.
 
-        Raises `RuntimeError` without TLS, and what `ca_file` raises.
+        Raises `RuntimeError` without TLS, and the errors of `ca_file`.
         """
         __tracebackhide__ = True
         if self.config.tls is None:
@@ -161,11 +161,10 @@ class Server:
         return self._daemon.tls().client_context()
 
     def address_for(self, name: str = "user") -> str:
-        """An address nobody else uses in this run, such as ``user.K3F9A2C4@example.com``.
+        """A new address, unique in this run, such as ``user.K3F9A2C4@example.com``.
 
-        `name` stands in front of the dot. A criterion to tell one's own mail by, on a server that
-        others use as well. Raises `ValueError` for a name that would have to stand in quotes (RFC
-        5321 section 4.1.2).
+        `name` stands before the last dot of the local part. Use it to find a test's mail on a
+        shared server. Raises `ValueError` for a name that needs quotes (RFC 5321 section 4.1.2).
         """
         __tracebackhide__ = True
         if not re.fullmatch(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*", name):
@@ -179,13 +178,13 @@ class Server:
         self._given_addresses.add(address)
         return address
 
-    # ---- what came
+    # ---- received mail and sessions
 
     @property
     def messages(self) -> Mailbox:
         """The mail of this test, oldest first. The same object for the server's life.
 
-        A message is here before its client can read the 250 for it.
+        A message is in the list before its client can read the 250 for it.
         """
         return self._daemon.state.messages
 
@@ -193,7 +192,7 @@ class Server:
     def strays(self) -> Mailbox:
         """Mail whose MAIL command came during an earlier test, oldest first.
 
-        The same object for the server's life; empty where a server lives for one test only.
+        The same object for the server's life; empty if the server lives for one test only.
         """
         return self._daemon.state.strays
 
@@ -201,17 +200,17 @@ class Server:
     def sessions(self) -> list[SessionRecord]:
         """A record of each connection, oldest first, live. The same object for the server's life.
 
-        Refused and aborted ones are there like any other.
+        Includes refused and aborted connections.
         """
         return self._daemon.state.sessions
 
     def clear(self) -> None:
-        """Empties `messages`, `strays` and `sessions`; what is delivered later still arrives."""
+        """Empties `messages`, `strays` and `sessions`; later mail still arrives."""
         self.messages.clear()
         self.strays.clear()
         self.sessions.clear()
 
-    # ---- how it behaves
+    # ---- behavior
 
     @property
     def config(self) -> Options:
@@ -222,8 +221,8 @@ class Server:
     def faults(self) -> MutableSequence[Fault]:
         """The live list of faults: append, remove, clear. The same object for the server's life.
 
-        They act in the order of the list. A fault that is put in twice is counted twice. Raises
-        `TypeError` for what is no fault.
+        They act in the order of the list. A fault that is in the list twice counts twice. Raises
+        `TypeError` for a value that is not a fault.
         """
         return self._daemon.state.faults
 
@@ -233,7 +232,7 @@ class Server:
             self._daemon.state.faults.replace(faults)
 
     def hits(self, fault: Fault) -> int:
-        """How often this fault has acted, over all its places in the list; 0 if it is in none."""
+        """How often this fault has acted, over all its places in the list; 0 if not listed."""
         return self._daemon.state.faults.hits(fault)
 
     def configure(self, **options: Any) -> None:
@@ -256,7 +255,7 @@ class Server:
 
 
 def of_daemon(daemon: Daemon) -> Server:
-    """The face of a daemon that exists already."""
+    """A `Server` for an existing daemon."""
     server = Server.__new__(Server)
     server._use(daemon)
     return server

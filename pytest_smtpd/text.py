@@ -1,4 +1,4 @@
-"""Text for a reader: escapes what could act on a terminal, shortens what is long, counts things.
+"""Text for a reader: escapes control and direction characters, truncates, and counts.
 
 Rule: the Unicode category decides what is escaped, here and nowhere else.
 """
@@ -36,7 +36,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def short(text: str, length: int = 60) -> str:
-    """At most `length` characters: ``...`` stands for what is left out after two thirds."""
+    """At most `length` characters: ``...`` after two thirds marks the gap."""
     if len(text) <= length:
         return text
     head = length * 2 // 3

@@ -49,7 +49,7 @@ class TLSUnavailable(RuntimeError):
 
 
 class TLSMaterial:
-    """What a server shows to clients and what clients may trust. `material` makes it.
+    """The certificate of a server, and the CA for its clients. `material` makes it.
 
     All servers of the run with the same certificate share a `server_context`.
     """
@@ -70,7 +70,7 @@ class TLSMaterial:
     def client_context(self) -> ssl.SSLContext:
         """A new client context that checks host names and trusts only `ca_file`.
 
-        Without a `ca_file` it is the default context, which trusts what this machine trusts.
+        Without a `ca_file` it is the default context, which trusts the CAs of this machine.
         """
         import ssl
 
@@ -151,7 +151,7 @@ def _readable(name: _FilePath) -> Path:
         ) from None
 
 
-# What was made in this run. The lock guards all of it.
+# Certificates and contexts of this run, guarded by the lock.
 _lock = threading.Lock()
 _materials: dict[tuple[str, frozenset[str]], TLSMaterial] = {}
 _authorities: dict[str, trustme.CA] = {}
@@ -273,5 +273,5 @@ def _renew_lock() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # another thread of the parent may hold the lock, and in the child nobody would release it
+    # another thread of the parent may hold the lock, and in the child no thread would release it
     os.register_at_fork(after_in_child=_renew_lock)

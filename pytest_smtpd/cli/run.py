@@ -1,6 +1,6 @@
-"""Runs the server by hand until SIGINT or SIGTERM, and prints what happens.
+"""Runs the server until SIGINT or SIGTERM, and prints its events.
 
-Rule: stdout gets what happened, stderr what went wrong.
+Rule: events go to stdout, errors to stderr.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..message.message import Message
     from ..record import SessionRecord
 
-# Seconds between two looks at the sessions: only messages and signals wake the main thread
+# Seconds between two checks of the sessions: only messages and signals wake the main thread
 _IDLE = 60.0
 _IDLE_STRICT = 1.0
 
@@ -31,7 +31,7 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last one is Ctrl-Break of Wi
 
 
 def _write(*lines: str) -> None:
-    """Writes to stdout. The program ends when the reader of a pipe has gone."""
+    """Writes to stdout. Ends the program if the reader of a pipe has closed it."""
     try:
         print("\n".join(lines), flush=True)
     except OSError as error:
@@ -39,7 +39,7 @@ def _write(*lines: str) -> None:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, sys.stdout.fileno())
         os.close(devnull)
-        # Windows reports EINVAL when the reader has gone
+        # Windows reports EINVAL for a closed pipe
         if isinstance(error, BrokenPipeError) or sys.platform == "win32":
             raise SystemExit(1) from None
         _fail(f"cannot write to stdout: {error.strerror or error}", status=1)
@@ -104,7 +104,7 @@ class _Interrupt:
             pass
 
     def wait(self, seconds: float) -> None:
-        """Waits for a signal or a message that comes, or has come since the last wait."""
+        """Waits for a signal or a message, unless one has come since the last wait."""
         if select.select([self._reader], [], [], seconds)[0]:
             self._reader.recv(4096)
 

@@ -1,7 +1,7 @@
 """Shows a message in a terminal: envelope, headers, bodies, attachments.
 
 Rule: a message cannot act on the terminal. Control characters are escaped, long texts are
-shortened, and everything a sender wrote is indented, so that it cannot pass for a line of ours.
+truncated, and a sender's text is indented, so that it cannot look like a line of this program.
 """
 
 from __future__ import annotations

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 Finding = tuple[str, str]  # a code, and what or where it is
 
-MAX_OF_A_CODE = 20  # in one message: the twenty-first long line teaches nothing new
+MAX_OF_A_CODE = 20  # in one message
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a message that was accepted all the same.
+    """A problem of a message that the server accepted nevertheless.
 
-    `code` is stable, `text` says it in a sentence, with what and where it is; `rfc` names the
-    section.
+    `code` is stable. `text` describes the problem and its place. `rfc` names the section.
     """
 
     code: str

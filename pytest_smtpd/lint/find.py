@@ -16,7 +16,7 @@ from .parts import check_parts
 def find_problems(
     tree: Part, recipients: Sequence[str], *, utf8: bool = False, binary: bool = False
 ) -> list[Problem]:
-    """What is wrong with a message, at most 20 problems of one code.
+    """The problems of a message, at most 20 of one code.
 
     `recipients` are those of the envelope; `utf8` and `binary` say whether it was sent with
     SMTPUTF8 (RFC 6531) and with BODY=BINARYMIME (RFC 3030). Never raises, and looks nothing up.

@@ -15,7 +15,7 @@ from ..mime.words import find_words, readable
 from ..smtp.content import find_long_line
 from .catalogue import Finding
 
-# RFC 2047 section 2 says 75; the standard library writes 76, and nobody has been hurt
+# RFC 2047 section 2 says 75, but the standard library writes 76, which works everywhere
 MAX_ENCODED_WORD = 76
 
 # RFC 5322 section 3.6
@@ -25,7 +25,7 @@ _ONCE = ("date", "from", "sender", "reply-to", "to", "cc", "bcc", "message-id", 
 _URL_LISTS = ("list-help", "list-unsubscribe", "list-subscribe", "list-post", "list-owner",
               "list-archive")  # fmt: skip
 _LIST_ONCE = (*_URL_LISTS, "list-id", "list-unsubscribe-post")
-# What a flaw of a header is as a problem
+# The code of the problem for each flaw of a header
 CODES = {"bom": "malformed-header", "no-field": "malformed-header", "no-name": "malformed-header",
          "stray-continuation": "malformed-header", "misplaced-from": "malformed-header",
          "unix-from": "malformed-header", "no-separator": "malformed-header",

@@ -1,4 +1,4 @@
-"""The checks of a message's MIME structure and of what stands in its bodies."""
+"""The checks of a message's MIME structure and its bodies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .header import CODES
 _MIME_FIELDS = ("mime-version", "content-type", "content-transfer-encoding", "content-id",
                 "content-disposition", "content-description")  # fmt: skip
 _PATH = re.compile(r"[/\\\x00-\x1f\x7f]|\A\.\.?\Z")
-# Never past the next "<": so many tags cost no more than their octets
+# Stops at the next "<": keeps the search linear in the octets
 _TAG = re.compile(
     r"<(?:a|area|img|source|video|audio|link|iframe|form|td|table|body)\s[^<>]*>", re.I
 )
@@ -117,7 +117,7 @@ def _check_charset(part: Part, bodies: Bodies, decoded: Decoded) -> Iterator[Fin
         yield "undecodable-body", f"{charset}, {part.label}"
 
 
-# ---- what the parts are to each other
+# ---- relations between parts
 
 
 def _check_alternatives(parts: list[Part], bodies: Bodies, complete: bool) -> Iterator[Finding]:
@@ -137,7 +137,7 @@ def _check_alternatives(parts: list[Part], bodies: Bodies, complete: bool) -> It
 
 
 def _kind(part: Part) -> str:
-    """What an alternative is: HTML with its pictures counts as HTML."""
+    """The type of an alternative: HTML with its pictures counts as HTML."""
     while part.is_multipart and part.parts:
         part = part.parts[0]
     return part.type

@@ -64,7 +64,7 @@ def _line(message: Message) -> str:
 
 
 def explain(name: str, watch: Watch, expected: str, empty: str = "") -> list[str]:
-    """The text of the `AssertionError`: how many matched, what was asked, what there is.
+    """The text of the `AssertionError`: matches, criteria, and the messages in the mailbox.
 
     `empty` explains an empty mailbox.
     """

@@ -65,7 +65,7 @@ class Matcher:
     """Compiled criteria: a predicate on messages.
 
     - `asked`: the criteria as the test gave them
-    - `compiled`: all but `where`
+    - `compiled`: all except `where`
     - `where`: the callable, or None
 
     Raises `TypeError` for an unknown criterion, with the nearest name, and for a value that is no
@@ -172,7 +172,7 @@ _Method = TypeVar("_Method", bound=Callable[..., object])
 
 
 def criteria_only(method: _Method) -> _Method:
-    """Answer a positional argument with how to give criteria, where Python would only count it."""
+    """Make the `TypeError` for a positional argument explain how to give criteria."""
 
     @functools.wraps(method)
     def call(self: object, *given: object, **criteria: Any) -> object:

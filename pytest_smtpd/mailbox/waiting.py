@@ -104,7 +104,7 @@ class Watch:
 
 @contextmanager
 def _alarm(seconds: float, ring: Callable[[], None]) -> Iterator[threading.Event]:
-    """Sets the event, then calls `ring`, after `seconds` of real time, from a thread of its own.
+    """Sets the event, then calls `ring`, after `seconds` of real time, from a separate thread.
 
     A timeout of asyncio or trio would never come when a test freezes time.
     """

@@ -1,1 +1,1 @@
-"""Messages: `Message`, its envelope and attachments, and what is found in its bodies."""
+"""Messages: `Message`, its envelope and attachments, and the links and codes in its bodies."""

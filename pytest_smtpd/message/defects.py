@@ -52,7 +52,7 @@ class TooDeepDefect(MessageDefect):
 
 
 class UndecodableBodyDefect(MessageDefect):
-    """A text has octets that are not in its charset, or a charset nobody knows."""
+    """A text has octets that are not in its charset, or an unknown charset."""
 
 
 class InvalidQuotedPrintableDefect(MessageDefect):
@@ -89,7 +89,7 @@ _OF_ENCODING: dict[str, type[MessageDefect]] = {
 
 
 def of_structure(part: Part) -> list[MessageDefect]:
-    """What is wrong with the header and the multipart structure of a part."""
+    """Defects of the header and the multipart structure of a part."""
     found = [
         _OF_STRUCTURE[flaw.kind](escaped(flaw.detail))
         for flaw in part.flaws
@@ -104,7 +104,7 @@ def of_structure(part: Part) -> list[MessageDefect]:
 
 
 def of_content(part: Part) -> list[MessageDefect]:
-    """What is wrong with the content of a part that has no parts; decodes it."""
+    """Defects of the content of a part that has no parts; decodes it."""
     if part.parts:
         return []
     found: list[MessageDefect] = []

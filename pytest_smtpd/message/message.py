@@ -63,7 +63,7 @@ class Message(EmailMessage):
         received_at: datetime,
         session: SessionRecord | None = None,
     ) -> None:
-        # Not the base class's: what that sets, __getattr__ supplies when somebody looks.
+        # Skips the base class's __init__: __getattr__ supplies its attributes on first access.
         self.raw = raw
         self.envelope = envelope
         self.id = id
@@ -111,7 +111,7 @@ class Message(EmailMessage):
         return find_bodies(self._tree)
 
     def _find_defects(self) -> list[Any]:
-        """Those of all parts: of structure, headers and content. Each part has its own, too."""
+        """The defects of all parts; also sets `defects` of each part."""
         from .defects import of_content, of_structure
         from .standard import header_defects
 
@@ -218,7 +218,7 @@ class Message(EmailMessage):
 
     @property
     def attachments(self) -> list[Attachment]:
-        """All parts that are no body, in their order: attached, inline, and attached messages."""
+        """All parts except bodies, in order: attached and inline parts, and attached messages."""
         return [
             Attachment(
                 filename=part.file_name,
@@ -243,8 +243,8 @@ class Message(EmailMessage):
     def link(self, contains: str | None = None, text: str | None = None) -> str:
         """The only link whose URL contains `contains` and whose link text contains `text`.
 
-        Either may be left out; case counts. Raises `AssertionError` where none or several fit; it
-        lists the candidates. `TypeError` for what is no `str`.
+        Either may be left out; case counts. Raises `AssertionError` if none or several fit; it
+        lists the candidates. Raises `TypeError` for an argument that is no `str`.
         """
         __tracebackhide__ = True
         from .search import only_link
@@ -259,12 +259,12 @@ class Message(EmailMessage):
 
         Of several groups it is the first that takes part in the match.
 
-        Looked for in the text body, and where that has none, in the visible text of the HTML body.
+        Searches the text body; if nothing matches there, the visible text of the HTML body.
         By default a code is four to eight digits with no ASCII letter or digit beside them: Chinese
         and Japanese mail writes codes between letters.
 
         Raises `AssertionError` for no match, or several that differ; it lists them and the body.
-        `TypeError` for a pattern that is none for `str`.
+        Raises `TypeError` for a pattern that is not for `str`.
         """
         __tracebackhide__ = True
         from .search import only_code
@@ -278,7 +278,7 @@ class Message(EmailMessage):
     def bcc(self) -> Addresses:
         """The envelope recipients that no To or Cc header (nor Resent-To, Resent-Cc) names.
 
-        That is what makes a blind copy (RFC 5322 section 3.6.3).
+        These received a blind copy (RFC 5322 section 3.6.3).
         """
         from ..mime.addresses import DESTINATIONS, address_key
 
@@ -301,7 +301,7 @@ class Message(EmailMessage):
         return snapshot(self._tree, redact)
 
     def problems(self) -> list[Problem]:
-        """What a mail admin would object to in this message; at most 20 problems of one code."""
+        """The points in which this message breaks mail RFCs; at most 20 problems of one code."""
         from ..lint.find import find_problems
 
         parameters = self.envelope.mail_parameters
@@ -315,7 +315,7 @@ class Message(EmailMessage):
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write `raw` to `path`, for an existing directory to `ID.eml` in it; give the file's path.
 
-        Missing directories on the way are made, a file that is there is overwritten. Raises
+        Makes missing directories and overwrites an existing file. Raises
         `OSError` as writing a file does.
         """
         target = Path(path)
@@ -326,7 +326,7 @@ class Message(EmailMessage):
         return target
 
 
-# What EmailMessage.__init__ sets, and the parser adds: there once a message has been parsed.
+# Attributes that EmailMessage.__init__ and the parser set: they exist after parsing.
 _PARSED = frozenset(
     {
         "policy",

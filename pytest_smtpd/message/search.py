@@ -1,7 +1,7 @@
 """Links and one-time codes in the bodies of a message.
 
 Rule: the search is bounded, and a link or code that is not the only one is an `AssertionError` that
-shows what there was to choose from.
+lists the candidates.
 """
 
 from __future__ import annotations

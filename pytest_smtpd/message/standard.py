@@ -246,7 +246,7 @@ def _state(mail: EmailMessage) -> tuple[object, ...]:
 
 
 def changed_octets(message: EmailMessage) -> bytes | None:
-    """What a built message is by now, None if nothing was changed since."""
+    """The octets of a built message that a test has changed; None if it is unchanged."""
     parts = list(message.walk())
     if all(_state(part) == part.__dict__.get("_as_built") for part in parts):
         return None
@@ -262,6 +262,6 @@ def _raw(field: Field) -> str:
 
 
 def header_defects(part: Part) -> list[MessageDefect]:
-    """What keeps headers of a part from being read."""
+    """Defects of the headers of a part."""
     headers = (_registry.read(field.name, _raw(field)) for field in part.header.fields)
     return [defect for header in headers for defect in header.defects]

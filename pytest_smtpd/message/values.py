@@ -1,4 +1,4 @@
-"""What a message is made of: its envelope, attachments and addresses."""
+"""The values of a message: envelope, attachments and addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Address lists in headers (RFC 5322 section 3.4): their addresses, and what is wrong with them.
+"""Address lists in headers (RFC 5322 section 3.4): the addresses and the flaws.
 
 Read leniently, in time linear in the text; nothing raises. An element that is no address is given
 as its raw text.
@@ -17,7 +17,7 @@ from .words import find_words, read_words, readable
 
 DESTINATIONS = frozenset(("to", "cc", "resent-to", "resent-cc"))
 
-# A token's kind is the name of its group. Encoded words first: their "?" and "=" are no atoms'
+# A token's kind is the name of its group. Encoded words first: otherwise they match as atoms
 _TOKEN = re.compile(
     r"""
     (?P<space> \s++ )
@@ -69,7 +69,7 @@ class _Token(NamedTuple):
 
 
 class _Angle(NamedTuple):
-    """What stands in `<>`, and where in its element."""
+    """The tokens in `<>`, and their place in the element."""
 
     start: int
     inside: list[_Token]
@@ -126,7 +126,7 @@ class _Reader:
         return AddressList(self._groups, self._flaws)
 
     def _end_of_angle(self, position: int) -> tuple[int, bool]:
-        """Where the `>` of an angle stands; without one, what ends the angle instead."""
+        """The place of the `>`, or of the token that ends an angle without one."""
         stop = -1
         for end in range(position, len(self._tokens)):
             kind, text = self._tokens[end]
@@ -231,7 +231,7 @@ def _tokens(value: str) -> Iterator[_Token]:
 
 
 def address_key(address: str) -> str:
-    """What two spellings of one address share: case, quotes, Unicode or A-label domain."""
+    """A key that ignores case, quotes, and Unicode or A-label spelling of the domain."""
     local, at, domain = address.strip().rpartition("@")
     if not at:
         local, domain = domain, ""

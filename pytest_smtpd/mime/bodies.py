@@ -31,7 +31,7 @@ def _sort(parts: list[Part], multipart: str, bodies: Bodies) -> None:
         if part.parts and part.is_multipart:
             _sort(_root_first(part), part.type, bodies)
         elif part.is_multipart:
-            # Its boundary is missing, or it is beyond a limit: all there is to show is its source
+            # Its boundary is missing, or it is beyond a limit: show its source
             if part.octets.strip():
                 bodies.text.append(part)
         elif (
@@ -57,7 +57,7 @@ def _root_first(part: Part) -> list[Part]:
 
 
 def joined(texts: Iterable[str]) -> str | None:
-    """Texts as one, each on lines of its own; None where there is none."""
+    """Texts as one, each starting a new line; None if there are none."""
     pieces = list(texts)
     ended = (piece if piece.endswith("\n") or not piece else f"{piece}\n" for piece in pieces[:-1])
     return "".join([*ended, pieces[-1]]) if pieces else None

@@ -73,7 +73,7 @@ _LABELS = {
 _UNUSABLE = frozenset(
     {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
 )
-# IANA's, of which Python has no codec
+# Registered at IANA, but Python has no codec for them
 _OTHERS = frozenset({"iso-2022-cn", "iso-2022-cn-ext"})
 
 # Where a codec has another character for the same sequence
@@ -91,8 +91,8 @@ _ONE_OCTET |= {
     f"cp{number}": "" for number in (874, 1250, 1251, 1252, 1253, 1254, *range(1256, 1259))
 }
 _HANDLERS = {name: name for name in ("big5hkscs", "euc_jp", "gb18030")}
-# Sequences that the codec of Big5 has not, or has another character for: the first one of a run
-# of neighbours, and the characters of the run
+# Sequences that the codec of Big5 lacks or reads differently: the first one of each run, and the
+# characters of the run
 _BIG5 = """
     877a㡵𡵓𣚞𦀡㻬𥣞㫵竼龗𤅡𨤍𣇪𠪊𣉞䌊蒄龖鐯䤰蘓墖靊鈘秐稲晠権袝瑌篅
     87ba枂稬剏遆㓦珄𥶹瓆鿇垳䤯呌䄱𣚎堘穲𧭥讏䚮𦺈䆁𥶙箮𢒼鿈𢓁𢓉𢓌鿉蔄
@@ -233,7 +233,7 @@ def _undecodable(error: UnicodeError) -> tuple[str, int]:
 
 
 def _result(error: UnicodeError, found: str | None, octets: int = 2) -> tuple[str, int]:
-    """What an error handler returns: the character found, or U+FFFD, and where to go on."""
+    """The result of an error handler: the character found, or U+FFFD, and the next place."""
     assert isinstance(error, UnicodeDecodeError)
     _errors.count += 1
     if _errors.count > REPLACEMENTS:

@@ -1,10 +1,10 @@
-"""What is wrong with a structure, for the defects of a message and for its problems."""
+"""Flaws of a structure: the source of a message's defects and problems."""
 
 from typing import NamedTuple
 
 
 class Flaw(NamedTuple):
-    """`kind` names what is wrong, if it can be as the problem it makes; `detail` says where."""
+    """`kind` names the flaw, by the code of its problem if there is one; `detail` says where."""
 
     kind: str
     detail: str

@@ -1,4 +1,4 @@
-"""The header of a message or part: its fields as places in the octets, and lines that are none.
+"""The header of a message or part: its fields as places in the octets, and malformed lines.
 
 Nothing raises, and the time is linear in the octets, whatever they are.
 """
@@ -96,7 +96,7 @@ def unfold(source: str) -> str:
 
 
 class HeaderReader:
-    """Reads the headers of one message; holds what is left of the limits for all of them."""
+    """Reads the headers of one message; counts down the limits for all of them."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw

@@ -1,4 +1,4 @@
-"""An HTML body as its reader meets it: the visible text, and the links in their order.
+"""The visible text of an HTML body, and its links in their order.
 
 Rule: one pass over the source in linear time, as an HTML tokenizer does it (WHATWG 13.2.5), because
 `html.parser` is quadratic on some unclosed markup. Nothing is rendered and no style is looked at.
@@ -72,7 +72,7 @@ def attributes(
 
 
 class Anchor(NamedTuple):
-    """A link: where it leads, and what its reader sees of it."""
+    """A link: its URL and its visible text."""
 
     url: str
     text: str
@@ -108,7 +108,7 @@ def unescape_attribute(value: str) -> str:
 
 
 def read_page(source: str) -> Page:
-    """What is visible of an HTML document, and its links."""
+    """The visible text of an HTML document, and its links."""
     return _Reader(source[:PAGE]).read()
 
 
@@ -138,7 +138,7 @@ class _Reader:
         return Page(_tidy("".join(self._all)), self._items)
 
     def _markup(self, start: int) -> int:
-        """Take what starts with `<`; give where it ends, -1 where the document ends first."""
+        """Read the markup at a `<`; return its end, -1 if the document ends first."""
         source = self._source
         name = TAG_NAME.match(source, start + 1)
         if name is None:

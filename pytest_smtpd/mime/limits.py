@@ -8,7 +8,7 @@ lists them. Imports nothing.
 PARTS = 10_000  # of a message
 DEPTH = 50  # parts within parts; copying a message takes six frames a level
 # Octets searched for boundaries: the message as often as real structures nest around a large part,
-# and so much more that small messages never come near the bound.
+# plus a constant that small messages never reach.
 SCANS = 3
 SCANNED_ANYWAY = 16_777_216
 FALSE_BOUNDARIES = 100_000  # lines that begin like a boundary and are none
@@ -29,7 +29,7 @@ REPLACEMENTS = 100_000  # of undecodable octets; some codecs need a microsecond 
 ESCAPES = 500_000  # of ISO-2022-JP in one text
 TEXT = 2_097_152  # characters of a text that are searched for links and codes
 PAGE = 4 * TEXT  # characters of HTML, markup included
-STEPS = 300_000  # tags, attributes of links and pieces of text in HTML: 100 newsletters
+STEPS = 200_000  # tags, attributes of links and pieces of text in HTML: 60 newsletters
 ENTITIES = 100_000
 LINK_TEXT = 500  # characters
 TEXT_URLS = 50_000  # of one text, repetitions counted

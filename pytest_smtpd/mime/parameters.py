@@ -122,7 +122,7 @@ def _value(name: str, text: str, position: int) -> tuple[Text, int]:
     if quoted is not None:
         rest, end = _until_semicolon(text, quoted.end())
         return Text(unquote_pairs(quoted[1]), quoted[2] == '"' and not rest), end
-    if name.partition("*")[0] in ("name", "filename"):  # a parenthesis is rather part of the name
+    if name.partition("*")[0] in ("name", "filename"):  # a parenthesis is part of the name
         end = text.find(";", position) % (len(text) + 1)
         found = text[position:end].strip()
     else:

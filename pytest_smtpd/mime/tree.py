@@ -1,7 +1,7 @@
 """The parts of a message (RFC 2046 section 5) as a tree of places in its octets.
 
-Nothing is copied or decoded before it is asked for. Nothing raises, and the time is linear in the
-octets. What is beyond a limit stays unread, and a flaw of its part says so.
+Copies and decodes only on access. Nothing raises, and the time is linear in the
+octets. Content beyond a limit stays unread, and a flaw of its part says so.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Part:
         self.lead: tuple[int, int] | None = None
         self.tail: tuple[int, int] | None = None
 
-    # ---- what its header says
+    # ---- its header
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -97,7 +97,7 @@ class Part:
 
     @property
     def label(self) -> str:
-        """How a reader finds it."""
+        """The name of the part in texts of problems and defects."""
         return f"part {self.number} ({self.type})" if self.number else "the body"
 
     # ---- its content
@@ -117,7 +117,7 @@ class Part:
         `decoded` is what `decode` gives, where it is known.
         """
         octets = self.octets
-        # Ruby writes a CR of its own in front of a line's end
+        # Ruby writes an extra CR in front of a line's end
         if self.encoding == "quoted-printable" and b"=0D\r\n" in octets:
             decoded = undo_encoding(self.encoding, octets.replace(b"=0D\r\n", b"\r\n"))
         text, sound = decode((decoded or self.decode()).octets, self.charset)
@@ -145,7 +145,7 @@ def read_tree(raw: bytes) -> Part:
 
 
 class _Reader:
-    """One run over one message; holds what is left of the limits."""
+    """Reads one message once; counts down the limits."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw

@@ -26,7 +26,7 @@ _OPTIONS = {
 
 
 def objection(address: str, *, globally: bool) -> str | None:
-    """What email-validator objects to, None for a good address; it asks no DNS.
+    """The error of email-validator, None for a good address. Makes no DNS query.
 
     With `globally` the address must be deliverable from anywhere. Otherwise single labels,
     special-use domains, quoted local parts and address literals are good, too.

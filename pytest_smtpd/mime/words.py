@@ -93,5 +93,5 @@ def read_words(value: str) -> Text:
 
 
 def header_text(value: str) -> str:
-    """A source value as a reader sees it: decoded, one space for any white space."""
+    """A source value decoded, with one space for any white space."""
     return _SPACES.sub(" ", read_words(value).text).strip()

@@ -1,4 +1,4 @@
-"""The options of a server: a table of rows, and what is done with their values."""
+"""The options of a server: the table of options, and the merging of values."""
 
 from .row import OPTIONS as OPTIONS
 from .row import Option as Option

@@ -35,7 +35,7 @@ def unknown(name: object, others: Iterable[str] = ()) -> TypeError:
 
 
 def how_to_set(name: str) -> str:
-    """What to do instead of assigning to this option."""
+    """How to set this option: the hint for an attempt to assign to it."""
     if name not in OPTIONS:
         where = "options are set in the marker or in Server(...), before the server runs"
         return f"{unknown(name)}; {where}"

@@ -1,6 +1,6 @@
-"""`Option`, a row of the table of options: everything that anyone asks of an option.
+"""`Option`, a row of the table of options: all properties of an option.
 
-Loaded at every start of pytest, so it imports next to nothing.
+Loaded at every start of pytest, so it imports almost nothing.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ class Option:
     choices: tuple[object, ...] = ()  # the allowed values, or the allowed words of a list
     least, most = 0, float("inf")  # the bounds of a number
     unit = ""  # what a number counts
-    no_limit = False  # None is a value; elsewhere None stands for the default
+    no_limit = False  # None is a value; for other options None stands for the default
     live = True  # a running server can change it
-    address = False  # part of the server's address, which a server of session scope keeps
+    address = False  # part of the server's address: fixed for a server of session scope
     secret = False  # errors show *** in place of the value
-    path = False  # the value has paths, which count from the folder where they were written
+    path = False  # the value has paths, relative to the folder where they were written
 
     def __init__(self, kind: str, default: object, help: str, **properties: Any) -> None:
         self.name = ""
         self.kind = kind  # names the check and the reader in `values`
-        self.default = self.hand_default = default  # `hand_*`: for a server that is run by hand
+        self.default = self.hand_default = default  # `hand_*`: for the command line
         self.help = self.hand_help = help  # one phrase
         self.__dict__.update(properties)
 
@@ -45,7 +45,7 @@ class Option:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The name as a flag, with dashes; then as it is, where that differs."""
+        """The name with dashes, then the name itself if it differs."""
         dashed = self.name.replace("_", "-")
         return (dashed,) if dashed == self.name else (dashed, self.name)
 

@@ -1,7 +1,7 @@
-"""The table of options: each option's row stands here once, and is an attribute of `Options`.
+"""The table of options: each option is a row here, and an attribute of `Options`.
 
 The marker, `Server(...)`, `smtpd_options`, ini, the command lines and the reference page all read
-this table. It is loaded at every start of pytest, so checks and errors load when they are needed.
+this table. It is loaded at every start of pytest, so checks and errors are loaded on first use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..rejection import RejectOption
 
 
-# What can be made. A verifying client accepts the first; each other one fails in its own way
+# A client that verifies accepts the first; each other one fails for another reason
 CERTIFICATES = ("valid", "expired", "not-yet-valid", "wrong-host", "untrusted")
 
 _Callback = Callable[[str], object] | None
@@ -34,7 +34,7 @@ def _option(kind: str, *, default: Any, help: str, **properties: Any) -> Any:
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(_option,))
 class _Frozen:
-    """The behavior of `Options`: values are checked when they are given, then never change."""
+    """The behavior of `Options`: checks values when they are given, then never changes them."""
 
     def __init__(self, **given: Any) -> None:
         __tracebackhide__ = True
@@ -64,11 +64,12 @@ class _Frozen:
 class Options(_Frozen):
     """All options of a server, checked. Frozen: `Server.configure` makes new ones.
 
-    Each option is an attribute, and has its default if it was not given. Two are equal if all their
-    values are; `repr` shows the options that differ from their defaults, and masks passwords.
+    Each option is an attribute, and has its default if it was not given. Two objects are equal if
+    all their values are. `repr` shows the options that differ from their defaults, and masks
+    passwords.
 
     Raises `TypeError` for an unknown name, naming the nearest one, and `ValueError` for a value
-    that is not allowed, naming the option, the value and what is allowed.
+    that is not allowed, naming the option, the value and the allowed values.
     """
 
     # fmt: off
@@ -168,7 +169,7 @@ def _keep(values: dict[str, object], name: str, value: object) -> None:
         from .values import check
 
         value = check(option, value)
-        # Where the default is None, `!=` would ask a callable for its opinion
+        # If the default is None, `!=` would run code of a callable value
         if default is None or value != default:
             values[name] = value
 
@@ -179,12 +180,12 @@ DEFAULTS = Options()
 def merge(
     given: Mapping[str, object], base: Options = DEFAULTS, *, restore: bool = False
 ) -> Options:
-    """The options of `base`, changed by those that were given.
+    """The options of `base`, changed by the given ones.
 
     None restores a default. For a limit, None means "no limit", except with `restore`.
 
     Raises `TypeError` for an unknown name, naming the nearest one, and `ValueError` for a value
-    that is not allowed. It does not look at pairs: see `pairs.check_pairs`.
+    that is not allowed. `pairs.check_pairs` checks pairs.
     """
     __tracebackhide__ = True
     if not given:

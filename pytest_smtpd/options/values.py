@@ -1,7 +1,7 @@
 """The values of options: one check and one text form for each kind of row.
 
-A check takes a row and a value, and returns the value to keep or raises `Wanted`, which says what
-is allowed. Loaded with the first value that is given.
+A check takes a row and a value, and returns the value to keep or raises `Wanted`, whose text
+says the allowed values. Loaded with the first value that is given.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .row import OPTIONS, Option
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MAX_SOCKET_PATH = 100  # octets: sun_path of Linux has 108, that of macOS and BSD 104
+_MAX_SOCKET_PATH = 100  # octets: sun_path of Linux has 108, macOS and BSD have 104
 
 
 class Wanted(ValueError):
-    """A value that is not allowed; the text says what is."""
+    """A value that is not allowed; the text names the allowed values."""
 
 
 def _wanted(text: str, value: object = None, choices: Iterable[object] = ()) -> NoReturn:
@@ -228,7 +228,7 @@ _CHECKS: dict[str, Callable[[Option, Any], object]] = {
 
 
 def check(option: Option, value: object) -> object:
-    """The value to keep. Raises `ValueError`, which names the option and what is allowed."""
+    """The value to keep. Raises `ValueError`, which names the option and the allowed values."""
     __tracebackhide__ = True
     try:
         return _CHECKS[option.kind](option, value)
@@ -236,7 +236,7 @@ def check(option: Option, value: object) -> object:
         raise not_allowed(option, value, wanted) from None
 
 
-# ---- text forms, for ini and command lines. A text that is no such value is returned as it is:
+# ---- text forms, for ini and command lines. A malformed text is returned unchanged:
 # the check refuses it.
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True,
@@ -298,7 +298,7 @@ def _read_words(option: Option, lines: list[str]) -> object:
     return [word for line in lines for word in line.replace(",", " ").split()]
 
 
-# Of a kind that has no reader, the text is the value
+# For a kind without a reader, the text is the value
 _READERS: dict[str, Callable[[Option, Any], object]] = {
     "addresses": _read_rules, "boolean": _read_boolean, "certificate": _read_certificate,
     "choice": _read_choice, "codes": _read_words, "hosts": _read_rules, "number": _read_number,
@@ -309,7 +309,7 @@ _READERS: dict[str, Callable[[Option, Any], object]] = {
 def read(name: str, text: str | list[str]) -> object:
     """An option's value from its text form, as ini or a command line gives it.
 
-    `check` has yet to check the value. Raises `ValueError` for a text that stands for no value.
+    The value is not checked: call `check` next. Raises `ValueError` for a text without a value.
     """
     option = OPTIONS[name]
     given: object = text
@@ -323,7 +323,7 @@ def read(name: str, text: str | list[str]) -> object:
 
 
 def counted_from(folder: Path, name: str, value: Any) -> object:
-    """The value of an option; if it has paths, they count from `folder`."""
+    """The value of an option, with its paths resolved against `folder`."""
     option = OPTIONS[name]
     if not option.path or value in option.choices:
         return value

@@ -1,7 +1,7 @@
 """The pytest side: its hooks and fixtures. The only place that imports pytest.
 
-It is loaded at every start of pytest, and pytest reads the modules of a plugin slowly: here stands
-what a run without any server needs, and the rest is imported by the first who needs it.
+Every start of pytest loads this module, and pytest reads the modules of a plugin slowly. So it has
+only the code that a run without a server needs, and imports the rest on first use.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from .. import clock  # while time is real
 from ..options import OPTIONS
 from . import settings
-from .fixtures import *  # those of installed frameworks too
+from .fixtures import *  # includes those of installed frameworks
 from .keys import requested, seen_servers, session_lease, uses
 from .settings import pytest_addoption, pytest_load_initial_conftests
 
@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(reporting, "smtpd-report")
 
 
-@pytest.hookimpl(trylast=True)  # what others have deselected does not matter
+@pytest.hookimpl(trylast=True)  # ignores tests that others have deselected
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if any(uses(item, "smtpd") for item in items):
         from .rivals import refuse_rivals
@@ -59,7 +59,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Any:
-    # Last of all: where warnings are errors, it is an error of this test and of no other
+    # The warning comes last: with -W error, it fails this test and no other
     __tracebackhide__ = True
     lease = item.config.stash.get(session_lease, None)
     try:
@@ -70,7 +70,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Any:
 
             blame_too(lease, error)
         raise
-    if lease is not None:  # also where the test does not name it: it may have used it all the same
+    if lease is not None:  # a test can use the server without naming it
         lease.raise_caught()
     in_vain = not uses(item, "smtpd") and requested not in item.stash
     if in_vain and any(mark.name == "smtpd" for mark in item.own_markers):
@@ -95,7 +95,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    # Where a server is not even loaded, nothing of ours is compared
+    # If the server module is not loaded, no value is one of ours
     if op != "==" or not isinstance(right, list) or right or _SERVER not in sys.modules:
         return None
     from .comparing import listed

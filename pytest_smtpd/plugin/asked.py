@@ -1,6 +1,6 @@
-"""What was asked of a server: the options of `smtpd_options` and the markers, and who gave each.
+"""Collects the options of `smtpd_options` and the markers, and remembers where each was given.
 
-A wrong option fails the test, with the line of its author: only here errors become failures.
+A wrong option fails the test, and the failure names the line that gave it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OPTION = re.compile(r"smtpd option '(\w+)'")  # the option that an error text i
 
 
 class Asked:
-    """The options for a server of one test, collected one source after the other."""
+    """The options for a server of one test, collected source by source."""
 
     def __init__(self, item: pytest.Item, base: Options) -> None:
         self.item = item
@@ -30,7 +30,7 @@ class Asked:
 
     def add_fixture(self, given: object, fixture: Any) -> None:
         """Adds what `smtpd_options` returned."""
-        if not isinstance(given, Mapping):  # not its value: it may have passwords
+        if not isinstance(given, Mapping):  # no value in the error: it may have passwords
             kind = "None" if given is None else type(given).__name__
             self.fail(f"smtpd_options: a dict of options is wanted, not {kind}", fixture)
         self._owners.update(dict.fromkeys(given, fixture))
@@ -40,11 +40,11 @@ class Asked:
     def add_markers(self) -> None:
         """Adds the keywords of all `smtpd` markers of the test; inner ones replace outer ones."""
         for owner, level in _marker_levels(self.item):
-            for marker in reversed(level):  # pytest lists the closest of a level first
+            for marker in reversed(level):  # pytest lists the closest marker first
                 if marker.args:
                     first = marker.args[0]
                     meant = "reject_sender='denied@*', for example"
-                    if isinstance(first, Mapping):  # not its value: it may have passwords
+                    if isinstance(first, Mapping):  # no value: it may have passwords
                         meant = "write @pytest.mark.smtpd(**options)"
                     self.fail(
                         f"@pytest.mark.smtpd takes keywords only, not a positional "
@@ -58,7 +58,7 @@ class Asked:
 
     @contextmanager
     def blamed(self, prefix: str = "", owner: object = None) -> Iterator[None]:
-        """Fails the test for what goes wrong with its options, at the line that gave the option."""
+        """Turns an error about an option into a failure, with the line that gave the option."""
         __tracebackhide__ = True
         try:
             yield
@@ -68,7 +68,7 @@ class Asked:
             self.fail(f"{prefix}{error.strerror or error}", owner)
 
     def fail(self, text: str, owner: object = None) -> NoReturn:
-        """Fails with the text, and the place of `owner`, or of who gave the option it names."""
+        """Fails with the text and the place of `owner`, or of the owner of the named option."""
         __tracebackhide__ = True
         named = _OPTION.search(text)
         if owner is None and named:
@@ -77,13 +77,13 @@ class Asked:
 
 
 def fail(text: str) -> NoReturn:
-    """Fails with the text alone, whatever error is being handled."""
+    """Fails with the text alone, without the error that is being handled."""
     __tracebackhide__ = True
     raise pytest.fail.Exception(text, pytrace=False) from None
 
 
 def _marker_levels(item: pytest.Item) -> Iterator[tuple[object, list[pytest.Mark]]]:
-    """Outer to inner: module, base class, subclass, function, `pytest.param`; and whose it is."""
+    """Owners and their markers, from outer to inner: module, classes, function, `pytest.param`."""
     for node in item.listchain():
         markers = [marker for marker in node.own_markers if marker.name == "smtpd"]
         obj: object = getattr(node, "obj", node)
@@ -92,7 +92,7 @@ def _marker_levels(item: pytest.Item) -> Iterator[tuple[object, list[pytest.Mark
             classes = reversed(node.obj.__mro__)
             levels = [(cls, _marks(cls.__dict__.get("pytestmark"))) for cls in classes]
         elif isinstance(node, pytest.Function) and hasattr(node, "callspec"):
-            parametrized = node.callspec.marks  # which come last
+            parametrized = node.callspec.marks  # listed last
             levels = [(obj, [mark for mark in markers if not _among(mark, parametrized)])]
         for owner, marks in levels:
             yield owner, [mark for mark in marks if mark.name == "smtpd"]
@@ -111,12 +111,12 @@ def _among(mark: object, marks: Any) -> bool:
 
 
 def _place(item: pytest.Item, owner: Any) -> str:
-    """Where a module, class or function is defined, in the way pytest writes it."""
+    """The file, line and name of a module, class or function, as pytest writes them."""
     name = getattr(owner, "__name__", item.name)
     try:
         file = inspect.getsourcefile(owner) or ""
         path = os.path.relpath(file, item.config.invocation_params.dir)
         line = "" if inspect.ismodule(owner) else f":{inspect.findsource(owner)[1] + 1}"
-    except (OSError, TypeError, ValueError):  # there is no source; or it is on another drive
+    except (OSError, TypeError, ValueError):  # no source, or it is on another drive
         return f"at {item.nodeid}"
     return f"{path}{line}: {name}"

@@ -12,7 +12,7 @@ from ..text import counted
 
 
 def listed(found: object) -> list[str] | None:
-    """The lines of the explanation; None where pytest's own is enough."""
+    """The lines of the explanation; None if pytest's explanation is enough."""
     if isinstance(found, Mailbox):
         _, *lines = repr(found).removesuffix(">").splitlines()
         return [f"{counted(len(found), 'message')} == []", *(line.strip() for line in lines)]

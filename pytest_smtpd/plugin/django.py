@@ -1,7 +1,7 @@
 """Django's mail settings, pointed at a server for the time of a test.
 
-Rule: Django is imported only when asked for, and its settings object is afterwards what it was,
-whatever else has overridden settings meanwhile.
+Rule: Django is imported only on first use. Afterwards its settings object is restored, even if
+other code has overridden settings meanwhile.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _EMAIL_SETTINGS = {
 
 @contextmanager
 def pointed_at(server: Server) -> Iterator[None]:
-    """Lets Django send its mail to a started server: through SMTP, with its TLS and a user of it.
+    """Lets Django send its mail to a started server: through SMTP, with the server's TLS and user.
 
-    All entries of the setting ``MAILERS`` (Django 6.1) where there is one, else the settings
+    Changes all entries of the setting ``MAILERS`` (Django 6.1) if it exists, otherwise the settings
     ``EMAIL_*``. Django trusts the server's certificate meanwhile, on that connection only. Raises
-    `ValueError` for a server that Django cannot talk to, and Django's own error if its settings
-    are not configured.
+    `ValueError` for a server that Django cannot use, and the error of Django if its settings are
+    not configured.
     """
     if not server.port:
         raise ValueError("Django's SMTP backend cannot connect to a unix socket")
@@ -66,10 +66,10 @@ def _options(server: Server) -> dict[str, Any]:
 
 @contextmanager
 def _changed(settings: Any, changed: Mapping[str, Any]) -> Iterator[None]:
-    """Changes the object that holds the settings now.
+    """Changes the current settings object.
 
-    `override_settings` would put another in front of it: two overrides that do not end in the
-    reverse order, pytest-django's `settings` and this one, would leave one behind.
+    `override_settings` would put a new object in front of it. The `settings` of pytest-django and
+    this override may not end in reverse order, and then one of them would stay.
     """
     holder = vars(settings._wrapped)
     found = {name: holder[name] for name in changed if name in holder}
@@ -89,16 +89,16 @@ def _tell(settings: Any, changed: Mapping[str, Any], *, enter: bool) -> None:
         vars(settings).pop(name, None)  # what it has cached
     signal = import_module("django.core.signals").setting_changed
     for name in changed:
-        # Not from the lazy object, which warns of old names
+        # Not from the lazy object: it warns about old names
         value = getattr(settings._wrapped, name, None)
         signal.send_robust(type(settings._wrapped), setting=name, value=value, enter=enter)
 
 
 @contextmanager
 def _trusted(server: Server) -> Iterator[None]:
-    """Lets Django's backend, and any that is derived from it, trust the server's certificate.
+    """Lets Django's backend, and backends derived from it, trust the server's certificate.
 
-    It has no setting for that: `EMAIL_SSL_CERTFILE` is a certificate of the client's own.
+    Django has no setting for this: `EMAIL_SSL_CERTFILE` is the client's certificate.
     """
     backend = import_module("django.core.mail.backends.smtp").EmailBackend
     made = vars(backend).get("ssl_context")

@@ -1,7 +1,7 @@
 """Ini `smtpd_env`: a server's address in environment variables while it is live.
 
-Rule: what is written is checked when the ini file is read, and afterwards each variable is what it
-was before, whatever a test did to it and in whichever order servers end.
+Rule: the lines are checked when the ini file is read. Afterwards each variable has its old value,
+even if a test changed it, and in whichever order servers end.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Line(NamedTuple):
 
 
 def parse(lines: Iterable[str]) -> tuple[Line, ...]:
-    """Reads lines such as ``EMAIL_HOST={host}``; braces of the value itself are doubled.
+    """Reads lines such as ``EMAIL_HOST={host}``; literal braces are doubled.
 
-    Placeholders are `PLACEHOLDERS`. Raises `ValueError` for a line that is none, and for an unknown
+    Placeholders are `PLACEHOLDERS`. Raises `ValueError` for a malformed line, and for an unknown
     placeholder, naming the nearest one.
     """
     stripped = (line.strip() for line in lines)
@@ -67,9 +67,9 @@ def _parse(line: str) -> Line:
 
 
 def values(server: Server) -> dict[str, str]:
-    """What the placeholders stand for now; those without a value are not there.
+    """The present values of the placeholders; leaves out placeholders without a value.
 
-    `username` and `password` are those of the option `users` where it is exactly one.
+    `username` and `password` come from the option `users` if it has exactly one user.
     """
     known = {"host": server.host, "url": server.url}
     if server.port:
@@ -83,7 +83,7 @@ def values(server: Server) -> dict[str, str]:
     return known
 
 
-# What each use that has not ended found, oldest first; None: the variable was not there
+# The old values of each use that has not ended, oldest first; None: the variable was not set
 _found: list[dict[str, str | None]] = []
 
 
@@ -106,12 +106,12 @@ def exported(lines: Iterable[Line], server: Server) -> Iterator[None]:
 
 
 def _restore(found: dict[str, str | None]) -> None:
-    # By identity: two uses may have found the same
+    # By identity: two uses may have equal old values
     index = next(index for index, each in enumerate(_found) if each is found)
     later = _found[index + 1 :]
     del _found[index]
     for name, value in found.items():
-        # A use that began later and is not over keeps its own, and restores what we found
+        # A later use that has not ended keeps its value, and will restore our old value
         heir = next((each for each in later if name in each), None)
         if heir is not None:
             heir[name] = value

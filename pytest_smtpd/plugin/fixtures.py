@@ -1,4 +1,4 @@
-"""The fixtures. The first one that is used imports `lending`, and with it the server."""
+"""The fixtures. The first use of a fixture imports `lending`, and with it the server."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ if find_spec("django") is not None:
 
     @pytest.fixture
     def smtpd_django(smtpd: Server) -> Iterator[Server]:
-        """`smtpd`, to which Django's mail settings point during this test."""
+        """`smtpd`, with Django's mail settings pointed at it during this test."""
         __tracebackhide__ = True
         from .lending import to_django
 

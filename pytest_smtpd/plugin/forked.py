@@ -1,6 +1,6 @@
 """Carries lines of text from forked children to their parent, through a file.
 
-Both know the file by its name: a child may have closed every file that was open.
+Both open the file by its name: a child may have closed all inherited files.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import tempfile
 
 
 class Letters:
-    """While `wanted`, lines that forked children write reach their parent."""
+    """Carries the lines of forked children to their parent, if `wanted`."""
 
     def __init__(self) -> None:
         self.wanted = False
         self._in_child = False
         self._path: str | None = None  # None before the first fork
         self._read = 0  # octets of the file
-        if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+        if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
             os.register_at_fork(before=self._before_fork, after_in_child=self._after_fork)
 
     def _before_fork(self) -> None:
         if self.wanted and self._path is None:
             try:
                 file, self._path = tempfile.mkstemp(prefix="smtpd-guard-")
-            except OSError:  # no room: the child's own error must do
+            except OSError:  # no room: the child's exception has to suffice
                 return
             os.close(file)
 
@@ -32,7 +32,7 @@ class Letters:
         self._in_child = True
 
     def write(self, line: str) -> None:
-        """Tells the parent; does nothing in a process that was not forked."""
+        """Writes a line for the parent; does nothing in a process that was not forked."""
         if not self._in_child or self._path is None:
             return
         try:
@@ -58,7 +58,7 @@ class Letters:
         return os.fsdecode(new).splitlines()
 
     def close(self) -> None:
-        """Removes the file, and forgets what nobody has taken."""
+        """Removes the file, and forgets the lines that were not read."""
         self.wanted = False
         if self._in_child:
             return

@@ -1,7 +1,7 @@
 """Ini `smtpd_guard`: no test connects to a mail port of another machine.
 
-Rule: nothing here is loaded or in force unless the guard is on, and what an application swallows is
-remembered. Python tells of each connection before it makes it, through an audit hook (PEP 578).
+Rule: this module is loaded only if the guard is on, and it remembers errors that an application
+swallows. Python calls an audit hook (PEP 578) before it makes a connection.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _NETWORK_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 class BlockedConnection(AssertionError):
-    """A connection that the guard has kept a test from making; nothing was sent."""
+    """The guard has blocked a connection of a test; nothing was sent."""
 
 
-# ---- what a test may connect to
+# ---- allowed connections
 
 
 def _port(port: object) -> int | None:
@@ -62,7 +62,7 @@ def _refuse_name(host: object, port: object) -> None:
     if not host or _port(port) not in PORTS:
         return
     name = _text(host)
-    # An address may be looked up to listen on it
+    # A server may look up an address to listen on it
     if packed(name) is None and not is_this_machine(name):
         _block(name, port)
 
@@ -75,14 +75,14 @@ def _block(host: str, port: object) -> NoReturn:
         "a test may connect to this port on the loopback interface only: point the application "
         "at the host and port of the fixture smtpd"
     )
-    # Not the exception: it would keep alive all that its frames hold
+    # Not the exception: it would keep the objects of its frames alive
     _blocked.append(text)
     if _letters is not None:
         _letters.write(text)
     raise BlockedConnection(text)
 
 
-# ---- who connects
+# ---- the line that connects
 
 _LIBRARY = os.path.dirname(os.path.normcase(os.__file__)) + os.sep
 _INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
@@ -95,7 +95,7 @@ def _caller() -> str:
     while frame is not None:
         module = str(frame.f_globals.get("__name__"))
         if module.startswith("pluggy."):
-            break  # from here on it is pytest that calls
+            break  # the frames from here on are pytest's
         path = os.path.normcase(frame.f_code.co_filename)
         if any(folder in path for folder in _INSTALLED):
             if installed is None and module != __name__ and not module.startswith("_pytest."):
@@ -135,7 +135,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
         try:
             _refuse_connection(sock, address)
         except BlockedConnection:
-            # Few callers close it for what is no OSError, and an open one would warn later
+            # Few callers close it for an error other than OSError; left open, it would warn later
             sock.close()
             raise
     elif event == "socket.getaddrinfo":
@@ -158,9 +158,9 @@ def _install() -> Letters:
         return _letters
     _letters = Letters()
     sys.addaudithook(_hook)
-    # asyncio looks names up in a thread: there the caller is out of sight
+    # asyncio looks names up in a thread, which hides the caller's frames
     _refuse_first(base_events.BaseEventLoop, "getaddrinfo", 0, _refuse_name)
-    # Windows' loop connects through ConnectEx, of which there is no audit event
+    # The loop of Windows connects through ConnectEx, which has no audit event
     proactor: Any = proactor_events.BaseProactorEventLoop
     connect = proactor.sock_connect
 
@@ -178,7 +178,7 @@ def _install() -> Letters:
 
 
 def _patch_uvloop() -> None:
-    """Makes the loop of uvloop, which has its own sockets and resolver, refuse what we refuse."""
+    """Applies the guard to the loop of uvloop, which has its own sockets and resolver."""
     global _uvloop_is_patched
     _uvloop_is_patched = True  # first: the import may be an event, too
     try:
@@ -198,7 +198,7 @@ def _refuse_target(host: object, port: object) -> None:
 def _refuse_first(
     loop_class: Any, name: str, place: int, refuse: Callable[[object, object], None]
 ) -> None:
-    """Asks `refuse` before the method; `place` is that of the argument `host`."""
+    """Calls `refuse` before the method; `place` is the position of the argument `host`."""
     method = getattr(loop_class, name)
 
     @wraps(method)
@@ -214,7 +214,7 @@ def _refuse_first(
 
 @contextmanager
 def in_force() -> Iterator[None]:
-    """Blocks, for the time in which tests run."""
+    """Blocks connections while tests run."""
     global _depth
     letters = _install()
     _depth += 1
@@ -228,14 +228,14 @@ def in_force() -> Iterator[None]:
 
 
 def take() -> list[str]:
-    """What has been blocked since the last time, each text once: an application may try again."""
+    """The connections blocked since the last call, each text once: an application may retry."""
     texts = _blocked + (_letters.take() if _letters is not None else [])
     _blocked.clear()
     return list(dict.fromkeys(texts))
 
 
 def note(error: BaseException) -> None:
-    """Adds what has been blocked to an exception that does not say so."""
+    """Adds the blocked connections to an exception that does not name them."""
     for text in take():
         if text not in str(error):
             error.add_note(text)

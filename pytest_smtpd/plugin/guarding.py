@@ -1,4 +1,4 @@
-"""Ini `smtpd_guard`: while tests run, nobody connects to a real mail server."""
+"""Ini `smtpd_guard`: blocks connections to real mail servers while tests run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from .asked import fail
 
 
 class Guard:
-    """Ini `smtpd_guard`; registered only where that is on."""
-
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Any:
         from .guard import in_force

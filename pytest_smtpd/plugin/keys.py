@@ -1,4 +1,4 @@
-"""What the plugin keeps on pytest's objects, and which fixtures a test uses."""
+"""The stash keys of the plugin, and the fixtures that a test uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the fixtures do: collect what was asked, lend a server for it, judge, take it back."""
+"""The fixtures' code: collects the options, lends a server, checks `strict`, takes it back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ADDRESS = [name for name, option in OPTIONS.items() if option.address]
 
 
 def for_test(request: pytest.FixtureRequest, given: object) -> Iterator[Server]:
-    """For `smtpd`: a server for this test alone, or the session's with the options of this test."""
+    """For `smtpd`: a server for this test alone, or the session's with this test's options."""
     __tracebackhide__ = True
     item, config = request.node, request.config
     item.stash[requested] = True
@@ -45,7 +45,7 @@ def for_test(request: pytest.FixtureRequest, given: object) -> Iterator[Server]:
 
 
 def _lent(request: pytest.FixtureRequest, asked: Asked) -> Iterator[Server]:
-    """The session's server for one test; afterwards it is as it was."""
+    """The session's server for one test; restores it afterwards."""
     item = asked.item
     with asked.blamed():
         check_pairs(asked.options)
@@ -118,7 +118,7 @@ def as_many_as_wanted(
         remember(request.node, "smtpd_factory", lease)
         return lease.server
 
-    with ExitStack() as stack:  # each is stopped, whatever the stop of another one raises
+    with ExitStack() as stack:  # stops each server, even if another stop raises
         yield make
     judge(*made)
 
@@ -136,7 +136,7 @@ def to_django(server: Server) -> Iterator[Server]:
 
 
 def _asked(request: pytest.FixtureRequest, given: object) -> Asked:
-    """The options of the run, and those of the `smtpd_options` that is visible to the test."""
+    """The options of the run, and of the `smtpd_options` that is visible to the test."""
     asked = Asked(request._pyfuncitem, request.config.stash[base_options])
     asked.add_fixture(given, request._get_active_fixturedef("smtpd_options").func)
     return asked
@@ -163,7 +163,7 @@ def _exported(config: pytest.Config, server: Server) -> AbstractContextManager[N
 def _root_options(request: pytest.FixtureRequest) -> Any:
     """The outermost `smtpd_options` in a conftest.py that all tests with the server can see.
 
-    Without such a conftest.py, that of a plugin. So the order of the tests does not matter.
+    Without such a conftest.py, the one of a plugin. So the order of tests does not matter.
     """
     names = ["smtpd_session", *(["smtpd"] if scope(request.config) == "session" else [])]
     items = [each for each in request.session.items if any(uses(each, name) for name in names)]

@@ -1,4 +1,4 @@
-"""What a test leaves behind: the section in its report, and its mail in files."""
+"""The output of a test: the section in its report, and its mail in files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .seen import Seen
 if TYPE_CHECKING:
     from ..lease import Lease
 
-_phases = pytest.StashKey[Any]()  # of a test so far: report.collect.Phases
+_phases = pytest.StashKey[Any]()  # report.collect.Phases of a test so far
 _unwritten = pytest.StashKey[str]()  # why there is no report
 
 
@@ -29,7 +29,7 @@ def remember(item: pytest.Item, name: str, lease: Lease) -> Seen:
 
 
 def seen_by(item: pytest.Item) -> list[Seen]:
-    """The servers of a test so far, `smtpd_session` among them where the test uses it."""
+    """The servers of a test so far, with `smtpd_session` if the test uses it."""
     seen = item.stash.get(seen_servers, [])
     lease = item.config.stash.get(session_lease, None)
     if lease is None or lease in [each.lease for each in seen] or not uses(item, "smtpd_session"):
@@ -49,7 +49,7 @@ def blame_too(lease: Lease, error: BaseException) -> None:
 
 
 def complete(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Adds the section of a test that has failed; writes its mail when it is over."""
+    """Adds the section of a test that has failed; writes its mail after teardown."""
     seen = seen_by(item)
     _note_phase(item, report)
     if report.failed and any(each.lease.endpoint for each in seen):
@@ -64,7 +64,7 @@ def complete(item: pytest.Item, report: pytest.TestReport) -> None:
 
 
 def _add_section(report: pytest.TestReport, text: str) -> None:
-    # Into the representation of the failure: that is what junit-xml writes, too
+    # Into the representation of the failure, because junit-xml writes that, too
     longrepr: Any = report.longrepr
     if hasattr(longrepr, "addsection"):
         longrepr.addsection("smtpd", text)
@@ -80,7 +80,7 @@ def _folder(config: pytest.Config, option: str) -> Path | None:
 
 
 def begin(config: pytest.Config) -> None:
-    """Wants folders that can be written, before a test has run: else a usage error."""
+    """Raises a usage error for folders that cannot be written, before a test runs."""
     if hasattr(config, "workerinput"):
         return
     for option in ("smtpd_save", "smtpd_report"):
@@ -143,7 +143,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
     try:
         build(folder)
-    except OSError as error:  # a full disk, say; the summary of the tests comes all the same
+    except OSError as error:  # a full disk, for example; pytest still prints its summary
         session.config.stash[_unwritten] = f"--smtpd-report: the report was not written: {error}"
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR

@@ -1,6 +1,6 @@
-"""An installed plugin's fixture `smtpd`, which a test would get in place of ours: a usage error.
+"""A usage error if a test would get the fixture `smtpd` of another installed plugin.
 
-One of the project's own, in a conftest or in a plugin that is not installed, is an override.
+A fixture of the project, in a conftest or in a plugin that is not installed, is an override.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def refuse_rivals(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def _rival(config: pytest.Config, item: pytest.Item) -> str | None:
-    """The plugin whose fixture of the same name a test would get, if there is one."""
+    """The other plugin whose fixture of this name a test would get, if any."""
     found = getattr(item, "_fixtureinfo").name2fixturedefs.get("smtpd")  # noqa: B009
     function = found[-1].func if found else None
     function = getattr(function, "__func__", function)
@@ -44,9 +44,9 @@ def _rival(config: pytest.Config, item: pytest.Item) -> str | None:
 
 
 def _installed(manager: pytest.PytestPluginManager) -> list[object]:
-    """The plugins that distributions have brought, and those that these load in turn."""
+    """The plugins of installed distributions, and the plugins that they load."""
     plugins: list[object] = [plugin for plugin, _ in manager.list_plugin_distinfo()]
-    # by -p a module of a distribution may be named that is not its entry point
+    # -p may name a module of a distribution that is not its entry point
     packages = {_package(entry.module) for entry in entry_points(group="pytest11")}
     plugins += [
         plugin

@@ -1,4 +1,4 @@
-"""What a test sees of a server: live, until the server goes on to the next test."""
+"""A test's view of a server: live, until the server serves the next test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Facts(NamedTuple):
 
 
 class Seen:
-    """A server in a test: `name` is that of the fixture."""
+    """A server in a test: `name` is the name of the fixture."""
 
     def __init__(self, name: str, lease: Lease) -> None:
         server = lease.server

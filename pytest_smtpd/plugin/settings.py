@@ -58,14 +58,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# The plugin's own settings, which are no options of a server
+# Settings of the plugin, not options of a server
 _ONLY_INI = ("env", "guard")
 _ONLY_FLAGS = ("report", "save")
 _OTHERS = (*_ONLY_INI, *_ONLY_FLAGS, "scope")
 
 
 def pytest_load_initial_conftests(args: list[str]) -> None:
-    """Refuses a misspelt flag and names the nearest one; pytest's own error names none."""
+    """Refuses a misspelt flag and names the nearest one; the error of pytest names none."""
     for argument in args:
         if argument == "--":
             return
@@ -122,7 +122,7 @@ def _in_ini(config: pytest.Config, key: str, *, several: bool) -> Any:
     """The text of a key in the ini file; None if the file does not have the key."""
     value = _ini_file(config).get(key)
     value = getattr(value, "value", value)  # pytest 9 wraps it
-    # and reads native TOML, which has numbers and booleans
+    # pytest 9 reads native TOML, which has numbers and booleans
     if isinstance(value, int | float) and not several:
         return str(value)
     try:

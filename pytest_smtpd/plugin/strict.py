@@ -1,4 +1,4 @@
-"""The option `strict`: what clients and their mail did wrong is an error of the teardown."""
+"""The option `strict`: violations and problems fail the test at teardown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .asked import fail
 
 
 def judge(*servers: Server) -> None:
-    """Fails the test with a list of what its servers object to, if they do."""
+    """Fails the test if its servers have violations or problems, and lists them."""
     found = [finding for server in servers for finding in _objections(server)]
     if found:
         lines = [f"smtpd strict: {len(found)} found", *(f"  {finding}" for finding in found)]

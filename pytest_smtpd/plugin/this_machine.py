@@ -30,28 +30,28 @@ def is_this_machine(host: str) -> bool:
     octets = packed(host)
     if octets is None:
         return _is_own_name(host.lower().removesuffix("."))
-    # To connect to 0.0.0.0 or :: is to connect to the loopback interface
+    # A connection to 0.0.0.0 or :: goes to the loopback interface
     local = octets[0] == 127 if len(octets) == 4 else octets == bytes(15) + b"\1"
     return local or not any(octets) or _is_own_address(octets)
 
 
 def _is_own_name(name: str) -> bool:
-    # RFC 6761 section 6.3: whatever ends so is the loopback interface, too
+    # RFC 6761 section 6.3: names under .localhost are the loopback interface
     if name in _LOOPBACK_NAMES or name.endswith(".localhost"):
         return True
     own = _host_name().lower()
     first_label = own.partition(".")[0]
-    # RFC 6762 section 3: under .local the own name is announced on the network
+    # RFC 6762 section 3: the machine announces its name under .local
     return bool(first_label) and name in (own, first_label, f"{first_label}.local")
 
 
 def _is_own_address(octets: bytes) -> bool:
-    # RFC 6724 section 5, rule 1: the source address of what goes to an own address is that address.
-    # connect() of a UDP socket chooses it, and sends nothing.
+    # RFC 6724 section 5, rule 1: to an address of this machine, the source address is the same.
+    # connect() of a UDP socket chooses the source address and sends nothing.
     family = socket.AF_INET if len(octets) == 4 else socket.AF_INET6
     try:
         with make_socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((socket.inet_ntop(family, octets), 9))
             return packed(probe.getsockname()[0]) == octets
-    except Exception:  # OSError, or what another plugin raises that forbids sockets
+    except Exception:  # OSError, or the error of a plugin that forbids sockets
         return False

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..faults import Fault
     from .seen import Facts, Seen
 
-# Longer lists and lines are shortened in the middle
+# Longer lists and lines are truncated in the middle
 MAX_LINES = 60  # of a session; a third of it for a mailbox
 MAX_WIDTH = 400  # characters of a line
 MAX_SESSIONS = 10  # of a server
@@ -20,7 +20,7 @@ MAX_FAULTS = 10  # of a server
 
 
 def section(servers: Sequence[Seen]) -> str:
-    """What the client did: for each server first its mail, then the sessions."""
+    """The text of the section: for each server its faults, its mail, then its sessions."""
     return "\n".join(map(_server, servers))
 
 

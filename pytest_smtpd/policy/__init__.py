@@ -1,1 +1,1 @@
-"""What the test asked for: an event comes in, a verdict goes out."""
+"""Applies the options, faults and callbacks of the test: takes an event, returns a verdict."""

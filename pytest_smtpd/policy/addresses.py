@@ -1,4 +1,4 @@
-"""The option `addresses`: whether an address of MAIL or RCPT is taken."""
+"""The option `addresses`: whether an address of MAIL or RCPT is accepted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Mode = Literal["syntax", "strict", "any"]
 
 
 def refusal(address: str, role: str, mode: Mode) -> Reply | None:
-    """The reply to an address that is not taken, None for one that is.
+    """The reply that refuses an address, None for an accepted address.
 
     `role` is the stage, ``"mail"`` or ``"rcpt"``. `mode` is the option ``addresses``: ``"syntax"``
-    takes what RFC 5321 section 4.1.2 allows, ``"strict"`` what email-validator calls globally
-    deliverable, ``"any"`` everything.
+    accepts the grammar of RFC 5321 section 4.1.2, ``"strict"`` the globally deliverable addresses
+    of email-validator, ``"any"`` everything.
     """
     sender = role == "mail"
     if mode == "any" or (sender and not address):  # the null sender, RFC 5321 section 4.5.5
@@ -39,7 +39,7 @@ def refusal(address: str, role: str, mode: Mode) -> Reply | None:
 
 
 def advice(refused: str) -> str:
-    """What to add to a line with a reply of `refusal`: how a test takes such addresses.
+    """A hint for a line with a reply of `refusal`: how a test accepts such addresses.
 
     Empty for all other replies.
     """

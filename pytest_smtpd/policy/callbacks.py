@@ -26,7 +26,7 @@ class Callbacks:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ends = threading.Condition(self._lock)
-        self.ended = 0  # number of calls that have ended
+        self.ended = 0  # calls that have ended
         self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
         self._coroutines: CoroutineThread | None = None
@@ -36,7 +36,7 @@ class Callbacks:
         """Runs a call in another thread, which then calls `done` with the exception, if any."""
         with self._lock:
             if self._closed:
-                return  # the server has ended: nobody waits
+                return  # the server has ended
             if self._idle:
                 worker = self._idle.pop()
             else:
@@ -84,7 +84,7 @@ class Callbacks:
 
     @property
     def here(self) -> bool:
-        """Whether the present thread is one of these."""
+        """Whether the caller runs in one of these threads."""
         return any(thread.is_present for thread in self._threads())
 
     def _threads(self) -> list[DaemonThread]:
@@ -115,7 +115,7 @@ class Callbacks:
 
 
 class _Worker:
-    """A daemon thread that runs one call after the other."""
+    """A daemon thread that runs one call after another."""
 
     def __init__(self, finished: Callable[[_Worker], None]) -> None:
         self.tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()

@@ -46,7 +46,7 @@ class CoroutineThread:
 
     def _end(self, task: asyncio.Task[None], awaitable: Awaitable[object], done: Done) -> None:
         self._tasks.discard(task)
-        if task.cancelled():  # before it began: `_guard` lets no exception out
+        if task.cancelled():  # before it began: `_guard` catches all exceptions
             give_up(awaitable, done)
 
     async def _guard(self, awaitable: Awaitable[object], done: Done) -> None:

@@ -1,7 +1,7 @@
-"""What becomes of an event: faults first, then rules, then callbacks.
+"""Decides about an event: faults first, then rules, then callbacks.
 
-`decide` is a generator. It yields what it waits for and returns a verdict; whoever owns the session
-carries out the waits, in the thread of a server or in a test without threads and sockets.
+`decide` is a generator. It yields its waits and returns a verdict. The owner of the session carries
+out the waits, in the thread of a server or in a test without threads and sockets.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Wishes(Protocol):
-    """What a test asked for, and where it learns what its own code raised."""
+    """The options and faults of a test, and the list of its callback errors."""
 
     profile: Profile
     judge: Judge
@@ -75,7 +75,7 @@ def decide(event: Event, wishes: Wishes, session: object, build: Build) -> Waits
 def carry_out(
     verdict: Verdict, session: Session, wishes: Wishes, store: Callable[[Message], object]
 ) -> Waits[None]:
-    """Carries a verdict out on its session, and sends what is not sent as usual.
+    """Carries out a verdict on its session, and sends raw octets and split replies.
 
     `Close` and `Silence` are left to the owner of the connection.
     """
@@ -145,7 +145,7 @@ def _ends(answers: Sequence[Reply | None]) -> bool:
 
 
 class _Acted(NamedTuple):
-    """What the faults of a stage say: a reply, the size of its pieces, or a verdict instead."""
+    """The result of the faults of a stage: a reply and the size of its pieces, or a verdict."""
 
     answer: Reply | None = None
     split: int | None = None
@@ -190,7 +190,7 @@ def _acting(
 def _say(
     octets: bytes | Iterable[bytes], size: int | None, session: Session, wishes: Wishes
 ) -> Waits[None]:
-    """Sends octets, or pieces that may be endless and made by the test's own code."""
+    """Sends octets, or pieces: the test's own code may make them, without end."""
     if isinstance(octets, bytes | bytearray):
         session.journal.server(bytes(octets))
         yield Send(bytes(octets), size)
@@ -216,7 +216,7 @@ def _say(
 
 
 def _must(call: Callable[[], object], wishes: Wishes, *, due: bool = True) -> Waits[None]:
-    """Runs code of the test's that has no reply of its own: an exception ends the session."""
+    """Runs code of the test that gives no reply: an exception ends the session."""
     error = yield Call(call, partial(_unless_cancelled, wishes.errors.append), due)
     if error is not None and (is_cancellation(error) or isinstance(error, StopIteration)):
         raise RuntimeError(f"{type(error).__name__} out of code of the test's") from error
@@ -232,7 +232,7 @@ def _ask_rules(event: Event, wishes: Wishes) -> Waits[Reply | None]:
     found: list[Reply | None] = []
 
     def ask() -> object:
-        refusal = judge.refusal(event)  # here, as a pattern may be a callable of the test's
+        refusal = judge.refusal(event)  # here, because a pattern may be a callable of the test
         found.append(refusal)
         callback = None if refusal is not None else judge.callback(event)
         return None if callback is None else callback()
@@ -242,14 +242,14 @@ def _ask_rules(event: Event, wishes: Wishes) -> Waits[Reply | None]:
 
 
 def _ask(call: Callable[[], object], event: Event, wishes: Wishes) -> Waits[Reply | None]:
-    """Asks a callback; its refusal, None if it accepts."""
+    """Calls a callback and returns its refusal, None if it accepts."""
     refused = partial(_refused, event, wishes, wishes.judge, wishes.epoch)
     error = yield Call(call, partial(_unless_cancelled, refused))
     return None if error is None else refused(error)
 
 
 def _refused(event: Event, wishes: Wishes, judge: Judge, epoch: int, error: BaseException) -> Reply:
-    """The reply to a command whose callback has raised, which the test will learn."""
+    """Records an exception of a callback, and returns the reply to the command."""
     subject, *_ = (*event.subjects, "")
     late = epoch != wishes.epoch
     raised = interpret(error, event.stage, subject, judge.callback_names[event.stage], late=late)
@@ -259,6 +259,6 @@ def _refused(event: Event, wishes: Wishes, judge: Judge, epoch: int, error: Base
 
 
 def _unless_cancelled(tell: Callable[[BaseException], object], error: BaseException) -> None:
-    """Tells of an exception, except of a coroutine that the end of the server cancelled."""
+    """Reports an exception, except from a coroutine that the server cancelled at its end."""
     if not is_cancellation(error):
         tell(error)

@@ -1,4 +1,4 @@
-"""The list of a server's faults, with their counters: says which of them act on a command."""
+"""The list of a server's faults, with their counters; finds the faults that act on a command."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Entry:
         return [subject for subject in subjects if self._matches(subject)] or None
 
     def hit(self, subjects: Sequence[str], session: object, dice: random.Random) -> bool:
-        """Counts a chance, with the subjects that match; whether the fault acts on it."""
+        """Counts a matching event with these subjects; returns whether the fault acts."""
         fault = self.fault
         keys: Sequence[object] = (None,)
         if fault.per == "session":
@@ -54,7 +54,7 @@ class _Entry:
         return True
 
     def throttles(self, peer: str, session: object, dice: random.Random) -> bool:
-        """Whether the fault slows this session down. That is decided once for a session."""
+        """Whether the fault slows this session down, decided once for each session."""
         if session not in self._throttled:
             subjects = self.matching((peer,))
             self._throttled[session] = subjects is not None and self.hit(subjects, session, dice)
@@ -73,14 +73,14 @@ class FaultList(MutableSequence[Fault]):
         lock: AbstractContextManager[object] = nullcontext(),  # noqa: B008
     ) -> None:
         self._lock = lock
-        self._entries: list[_Entry] = []  # the same list for ever
+        self._entries: list[_Entry] = []  # always the same list
         self._seed: str | None = None
         self._made_dice: random.Random | None = None
         self.extend(faults)
 
     @property
     def live(self) -> Sequence[object]:
-        """Empty if there is no fault. It is always the same object and quick to look at."""
+        """Empty if there is no fault. It is always the same object, and fast to check."""
         return self._entries
 
     def seed(self, seed: str) -> None:
@@ -96,7 +96,7 @@ class FaultList(MutableSequence[Fault]):
         return self._made_dice
 
     def replace(self, faults: Iterable[Fault]) -> None:
-        """Takes other faults, or the same ones with their counters at zero."""
+        """Replaces all faults; the counters start at zero."""
         __tracebackhide__ = True
         if isinstance(faults, Fault):
             name = type(faults).__name__
@@ -113,7 +113,7 @@ class FaultList(MutableSequence[Fault]):
             return sum(entry.hits for entry in same or equal)
 
     def acting(self, stage: str, subjects: Sequence[str], session: object) -> list[Fault]:
-        """The faults that act on this command: those that only alter, then one that decides."""
+        """The faults that act on this command: first altering faults, then one that decides."""
         acting: list[Fault] = []
         for entry in self._at(stage):
             matching = entry.matching(subjects)  # without the lock: may run the test's code
@@ -127,7 +127,7 @@ class FaultList(MutableSequence[Fault]):
         return acting
 
     def asks_the_test(self, stage: str) -> bool:
-        """Whether `acting` calls a callable of the test's, and so may take long."""
+        """Whether `acting` calls a callable of the test, and so may take long."""
         return any(callable(entry.fault.match) for entry in self._at(stage))
 
     def _at(self, stage: str) -> list[_Entry]:
@@ -195,7 +195,7 @@ class FaultList(MutableSequence[Fault]):
             del self._entries[index]
 
     def remove(self, value: Fault) -> None:
-        """Removes this very fault, or otherwise the first equal one."""
+        """Removes the identical fault, or otherwise the first equal one."""
         with self._lock:
             faults = [entry.fault for entry in self._entries]
             places = [n for n, fault in enumerate(faults) if fault is value]

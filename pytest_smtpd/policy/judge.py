@@ -1,4 +1,4 @@
-"""What the options say about an event: address check, then `reject_*`, then the callback."""
+"""Applies the options to an event: address check, then `reject_*`, then the callback."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Judge:
         if options.addresses == "strict":
             from ..mime import validator
 
-            validator.load()  # takes a while: no client should wait for it
+            validator.load()  # takes a while: do it before a client waits
         self._rules: dict[str, tuple[Rule, ...]] = {
             stage: compile_rules(getattr(options, name), hosts=stage == "connect")
             for stage, name in RULES.items()

@@ -1,4 +1,4 @@
-"""The meaning of an exception out of the test's own code: a reply, a warning, an outcome."""
+"""Turns an exception of the test's own code into a reply, a warning or an outcome."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CallbackWarning(UserWarning):
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """What an exception out of a callback means for the client and for the test."""
+    """The effect of a callback's exception on the client and on the test."""
 
     reply: Reply
     warning: CallbackWarning | None = None
@@ -36,7 +36,7 @@ def interpret(
     """Reads an exception that `callback` raised about `subject`.
 
     A `Reject` names its reply. An assertion, `pytest.fail` and `pytest.skip` end the test. `late`
-    says that another test has begun meanwhile: then these only warn.
+    says that another test has begun meanwhile: then they only warn.
     """
     if isinstance(error, RuleRaised) and error.__cause__ is not None:
         callback, error = str(error), error.__cause__

@@ -1,4 +1,4 @@
-"""What the policy waits for, and its verdicts: plain values that a connection carries out."""
+"""The waits and verdicts of the policy: plain values that a connection carries out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Sleep(NamedTuple):
-    """Go on after so many seconds."""
+    """Go on after this many seconds."""
 
     seconds: float
 
@@ -28,9 +28,9 @@ class Until(NamedTuple):
 
 
 class Call(NamedTuple):
-    """Run the test's own code elsewhere, and go on with the exception that it raised, or None.
+    """Run the test's own code in another thread, and go on with its exception, or None.
 
-    `unheard` gets the exception if the session has ended before. `due` says that the end of a test
+    `unheard` gets the exception if the session ended first. `due` says that the end of a test
     waits for the call.
     """
 
@@ -42,7 +42,7 @@ class Call(NamedTuple):
 class Send(NamedTuple):
     """Send octets, in pieces of that size if one is given.
 
-    Go on with whether the client still takes them.
+    Go on with True if the client still takes them.
     """
 
     octets: bytes

@@ -1,4 +1,4 @@
-"""Records what happened in a session: `SessionRecord` is public, the server writes the journal."""
+"""Records a session: `SessionRecord` is public, the server writes the journal."""
 
 from __future__ import annotations
 

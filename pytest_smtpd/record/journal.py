@@ -1,4 +1,4 @@
-"""A session record as the server writes it. The engine reports what is said, `serving` the end."""
+"""Writes a session record: the engine reports the conversation, `serving` the end."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ..smtp.content import violations_in
 from .mask import Mask
 from .session import HEAD, MAX_VIOLATIONS, TAIL, EndedBy, Kind, SessionRecord, Uninspected, address
 
-# A session keeps the octets of its first messages, to inspect them when somebody asks: this many
-# messages, or more of them up to this many octets
+# A session keeps the octets of its first messages, to inspect them on demand: this many messages,
+# or more of them up to this many octets
 MAX_UNINSPECTED = 100
 MAX_UNINSPECTED_OCTETS = 1 << 26
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("pytest_smtpd")
 
 
 class SessionJournal(SessionRecord):
-    """The writing side of a record, on the server's thread: the engine's `Journal`, and more."""
+    """The writing side of a record, on the server's thread; implements the engine's `Journal`."""
 
     def __init__(self, peer: tuple[str, int] = ("", 0), mask: Mask | None = None) -> None:
         super().__init__(peer, mask)
@@ -74,7 +74,7 @@ class SessionJournal(SessionRecord):
             logger.debug("%s %s: %s", address(self.peer), shown.who, shown.line)
 
     def continued(self, mask: Mask) -> SessionJournal:
-        """A new record of the same connection, from now on."""
+        """A new record of the same connection, which begins now."""
         record = SessionJournal(self.peer, mask)
         record.helo, record.tls, record.user = self.helo, self.tls, self.user
         return record
@@ -85,7 +85,7 @@ class SessionJournal(SessionRecord):
             self.ended_by = by
 
     def closed(self) -> None:
-        """The connection is closed."""
+        """Notes that the connection is closed."""
         if not self._is_closed:
             self._is_closed = True
             self._open.release()

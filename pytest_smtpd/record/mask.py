@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 
 
 class Mask:
-    """Hides configured passwords, in clear and as AUTH sends them, wherever they stand."""
+    """Hides configured passwords, in clear and as AUTH sends them, anywhere in a text."""
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, users: Mapping[str, str]) -> None:
-        """Learns passwords. A password stays a secret when the users change."""
+        """Adds passwords. A password stays masked when the users change."""
         from ..smtp.auth.sasl import b64, encoded  # loads hashlib and hmac
 
         for user, password in users.items():
@@ -31,7 +31,7 @@ class Mask:
 
 
 def _inside_repr(text: str) -> set[str]:
-    """The forms that `repr` gives a text inside a longer one.
+    """The forms of a text inside the `repr` of a longer text.
 
     The quotes of the longer text decide whether an apostrophe is escaped.
     """
@@ -40,13 +40,13 @@ def _inside_repr(text: str) -> set[str]:
 
 
 def _inside_base64(octets: bytes) -> Iterator[str]:
-    """The base64 forms of octets behind any prefix: they depend on its length modulo 3."""
+    """The base64 forms of octets after any prefix: they depend on its length modulo 3."""
     from ..smtp.auth.sasl import b64
 
     for before in range(3):
         text = b64(bytes(before) + octets)
         inside = text[-(-before * 8 // 6) : (before + len(octets)) * 8 // 6]
-        if len(inside) > 7:  # a shorter one may stand anywhere by chance
+        if len(inside) > 7:  # a shorter form may occur by chance
             yield inside
 
 

@@ -17,7 +17,7 @@ from .mask import Mask
 if TYPE_CHECKING:
     from ..message.message import Message
 
-MAX_EXCHANGES = 1000  # of a session: the first and the last of them are kept
+MAX_EXCHANGES = 1000  # of a session: only the first and the last are kept
 MAX_VIOLATIONS = 100  # of one code in a session
 HEAD = MAX_EXCHANGES // 2
 TAIL = MAX_EXCHANGES - HEAD
@@ -25,15 +25,15 @@ _BEGIN_ANEW = (b"EHLO", b"HELO", b"LHLO", b"MAIL", b"RSET")
 
 # "more" is a line of a reply before its last line, which is "reply"
 Kind = Literal["command", "content", "other", "more", "reply"]
-Entry = tuple[float, Kind, bytes]  # the time is that of the clock
+Entry = tuple[float, Kind, bytes]  # the time is from `clock.monotonic`
 EndedBy = Literal["quit", "client", "server", "fault", "timeout"]
 
 
 class Exchange(NamedTuple):
     """One line of a session's conversation.
 
-    `at` is seconds since the connection was made, `who` ``"C"`` for the client and ``"S"`` for the
-    server, `line` the text without its line end, control characters escaped and secrets masked.
+    `at` is in seconds since the connection was made. `who` is ``"C"`` for the client, ``"S"`` for
+    the server. `line` has no line end; control characters are escaped and secrets masked.
     """
 
     at: float
@@ -44,12 +44,12 @@ class Exchange(NamedTuple):
 class Command(NamedTuple):
     """One command of a session's client.
 
-    `verb` is in upper case. `argument` is the text behind the verb, ``""`` if there is none.
+    `verb` is in upper case. `argument` is the text after the verb, ``""`` if there is none.
     `reply` is the reply to the command line, its lines joined by line feeds: 354 for DATA, 334 for
-    an AUTH that goes on. It is None if the command was not answered. Secrets are masked and control
-    characters escaped, as in `Exchange`.
+    an AUTH that continues, None without an answer. Secrets are masked and control characters
+    escaped, as in `Exchange`.
 
-    A message's content is no command, and neither is a line that answers an AUTH challenge.
+    The content of a message is no command. An answer to an AUTH challenge is no command either.
     """
 
     verb: str
@@ -59,14 +59,14 @@ class Command(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TLSInfo:
-    """How a session is encrypted (RFC 8446): `version` and `cipher`, by OpenSSL's names."""
+    """The encryption of a session (RFC 8446): `version` and `cipher`, by OpenSSL's names."""
 
     version: str
     cipher: str
 
 
 class Uninspected:
-    """A message's octets, which are inspected when somebody asks: in most tests nobody does.
+    """A message's octets, inspected on demand: most tests read no violations.
 
     That saves 2 us for a message of 1 KB, and three of nine passes over a message of 20 MB.
     """
@@ -89,13 +89,13 @@ class SessionRecord:
     """One connection to a server, from its first octet to its end; live while it is open.
 
     - `peer`: the client's ``(address, port)``; ``("", 0)`` on a unix socket
-    - `helo`: the name that the client gave after EHLO, HELO or LHLO; None before that
-    - `tls`: a `TLSInfo`, None in clear
+    - `helo`: the client's name in EHLO, HELO or LHLO; None before
+    - `tls`: a `TLSInfo`, None without TLS
     - `user`: the user that the client authenticated as, None without AUTH
     - `started_at`: an aware `datetime`
     - `ended_by`: ``"quit"``, ``"client"`` (it closed), ``"server"``, ``"fault"``, ``"timeout"``;
-      None before that is decided
-    - `violations`: what the client did against the RFCs, at most 100 of one code
+      None until the session ends
+    - `violations`: the client's violations of the RFCs, at most 100 of one code
     - `messages`: the messages that the client delivered
 
     `str()` is a readable transcript. Records are made by the server.
@@ -112,9 +112,9 @@ class SessionRecord:
         self._mask = mask or Mask()
         self._start = monotonic()
         self._head: list[Entry] = []
-        self._tail: deque[Entry] | None = None  # from when the head is full
+        self._tail: deque[Entry] | None = None  # None until the head is full
         self._behind_head = 0  # entries that came after the head was full
-        self._noted: list[str | Uninspected] = []  # codes of violations, and where more may be
+        self._noted: list[str | Uninspected] = []  # codes of violations, and uninspected messages
         self._is_closed = False
         # Held until the session has ended; an Event would cost a third of a whole record
         self._open = threading.Lock()
@@ -122,11 +122,11 @@ class SessionRecord:
 
     @property
     def exchanges(self) -> list[Exchange]:
-        """The conversation so far, at most 1,000 entries: then the middle is left out."""
+        """The conversation so far, at most 1,000 entries; beyond that the middle is left out."""
         head, left_out, tail = self._entries()
         shown = [self._shown(entry) for entry in head]
         if left_out:
-            left_out += 1  # to make room for the entry that says so
+            left_out += 1  # makes room for the entry that counts them
             del tail[0]
             at = tail[0][0] - self._start
             shown.append(Exchange(at, "S", f"... {left_out} exchanges left out ..."))
@@ -134,7 +134,7 @@ class SessionRecord:
 
     @property
     def commands(self) -> list[Command]:
-        """The client's commands so far, in order; those among the `exchanges` that are kept."""
+        """The client's commands so far, in order, except those left out of `exchanges`."""
         return [
             self._command(line, replies)
             for kind, line, replies in self._dialogue()
@@ -142,7 +142,7 @@ class SessionRecord:
         ]
 
     def _entries(self) -> tuple[list[Entry], int, list[Entry]]:
-        """The first entries, how many are left out behind them, and the last entries."""
+        """The first entries, the number of entries left out, and the last entries."""
         # Copies, since the server's thread goes on. In this order: an entry is in the tail before
         # it is counted
         behind = self._behind_head
@@ -150,16 +150,16 @@ class SessionRecord:
         return self._head[:], max(0, behind - len(tail)), tail
 
     def _dialogue(self) -> list[tuple[Kind, bytes, list[list[bytes]]]]:
-        """What the client said, each with the replies to it; a reply is a list of its lines."""
+        """The client's lines, each with its replies; a reply is a list of its lines."""
         head, left_out, tail = self._entries()
         replies: list[list[bytes]] = []
         said: list[tuple[Kind, bytes, list[list[bytes]]]] = [("other", b"", replies)]
         is_first_line = True
         for number, (_, kind, octets) in enumerate((*head, *tail)):
             if left_out and number == len(head):
-                if not (replies and is_first_line):  # the reply, or some of it, is left out
+                if not (replies and is_first_line):  # the reply is left out, or a part of it
                     said.pop()
-                replies, is_first_line = [], True  # what the next replies answer is left out
+                replies, is_first_line = [], True  # the line of the next replies is left out
             if kind in ("more", "reply"):
                 if is_first_line:
                     replies.append([])
@@ -187,7 +187,7 @@ class SessionRecord:
 
     @property
     def violations(self) -> list[Violation]:
-        """What the client did against the RFCs so far, at most 100 of one code."""
+        """The client's violations of the RFCs so far, at most 100 of one code."""
         counts: Counter[str] = Counter()
         found = []
         for noted in self._noted[:]:
@@ -204,8 +204,8 @@ class SessionRecord:
     def last_refusal(self) -> str | None:
         """The last 4xx or 5xx reply, with the line that it answered.
 
-        Replies 503 to the commands behind a refused one do not count. None if nothing was refused,
-        or if a message was accepted after the refusal.
+        Replies 503 to commands after a refused one do not count. None without a
+        refusal, or if a message was accepted after the refusal.
         """
         refusal, follows, before = None, False, b""
         for kind, asked, replies in self._dialogue():
@@ -224,7 +224,7 @@ class SessionRecord:
         return refusal
 
     def wait_closed(self, timeout: float = 5.0) -> bool:
-        """Blocks until the session has ended, `timeout` seconds at most. Returns whether it has."""
+        """Blocks until the session has ended, at most `timeout` seconds. Returns whether it did."""
         if not self._is_closed and self._open.acquire(
             timeout=min(max(0.0, timeout), threading.TIMEOUT_MAX)
         ):
@@ -259,7 +259,7 @@ class SessionRecord:
 
 
 def _ends_message(command: bytes) -> bool:
-    """Whether the content after this command ends a message; a chunk need not."""
+    """Whether the content after this command ends a message: only the last chunk does."""
     words = command.upper().split()
     return words[:1] != [b"BDAT"] or b"LAST" in words
 

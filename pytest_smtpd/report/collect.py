@@ -1,7 +1,7 @@
 """Writes what a test's servers received to the report folder, in the process that ran the test.
 
 Rule: a test's folder is complete when it appears, because it is renamed into place. So workers need
-no channel and no lock, and a worker that dies leaves nothing half done. Mail is written as it was
+no channel and no lock, and a worker that dies leaves no partial folder. Mail is written as it was
 sent; configured passwords are masked everywhere else.
 """
 
@@ -47,7 +47,7 @@ _SHOWN_INLINE = frozenset(f"image/{kind}" for kind in _IMAGES)
 # From good to bad: the worst phase decides the outcome of a test
 _OUTCOMES = ("", "passed", "xpassed", "xfailed", "skipped", "failed", "error")
 
-# What this process has written. A test on a shared server shows only what came since the last test
+# Written by this process: on a shared server, a test shows only what earlier tests have not shown
 _written: WeakSet[Message] = WeakSet()
 _ended: WeakSet[SessionRecord] = WeakSet()
 
@@ -83,7 +83,7 @@ class Phases:
     def add(
         self, when: str, outcome: str, expected_failure: bool, duration: float, failure: str
     ) -> None:
-        """Adds a phase, from pytest's report: `expected_failure` if that has a `wasxfail`."""
+        """Adds a phase, from pytest's report: `expected_failure` if the report has a `wasxfail`."""
         if expected_failure:
             outcome = "xfailed" if outcome == "skipped" else "xpassed"
         elif outcome == "failed" and when != "call":
@@ -99,9 +99,9 @@ def _rank(outcome: str) -> int:
 
 
 def begin(folder: str | PathLike[str]) -> None:
-    """Makes the folder, or empties that of an earlier report. Called once, before tests run.
+    """Makes the folder, or empties the folder of an earlier report. Called once, before tests run.
 
-    Raises `ReportError` for a folder that has an index.html or tests which no report made.
+    Raises `ReportError` for a folder whose index.html or tests are not from a report.
     """
     root = Path(folder)
     try:

@@ -14,10 +14,10 @@ MAX_DECLARATION = 2000
 MAX_ATTRIBUTE = 20_000  # characters of a style attribute
 MAX_SHEETS = 300_000  # characters of all style elements of a mail; Gmail takes 16,384 of each
 MAX_SELECTORS = 3_000  # of a mail; a browser tries each of them on each element
-MAX_COSTLY = 40  # combinators and pseudo-classes for which it looks at the siblings, too
+MAX_COSTLY = 40  # combinators and pseudo-classes that make a browser look at siblings
 MAX_VARIABLES = 100  # custom properties
 MAX_FONTS = 100  # different lists of fonts; a browser asks the system for each name
-MAX_LARGE = 1_000  # selectors of a large mail, which has no costly ones
+MAX_LARGE = 1_000  # selectors of a large mail, which may have no costly ones
 MAX_NESTING = 4
 MAX_SHORT = 100  # characters of a value that a browser repeats for many elements
 
@@ -93,10 +93,10 @@ _LARGE = re.compile(
 
 
 class Styles:
-    """The style elements and attributes of one mail, and what they may still cost a browser."""
+    """The style elements and attributes of one mail, and their remaining limits."""
 
     def __init__(self, large: bool = False) -> None:
-        """`large` says that the mail has so many elements that each selector costs a lot."""
+        """`large`: the mail has many elements, so each selector is slow."""
         self.exhausted = False
         self._large = large
         self._room = MAX_SHEETS
@@ -140,7 +140,7 @@ class Styles:
         return "".join(out)
 
     def _opened(self, prelude: str) -> str:
-        """The head of the block that begins after `prelude`, or nothing to leave the block out."""
+        """The head of the block after `prelude`, or an empty text to leave the block out."""
         if not prelude or len(prelude) > MAX_DECLARATION:
             return ""
         self._selectors -= 1 + prelude.count(",")
@@ -171,7 +171,7 @@ class Styles:
 
 
 def loads_something(source: str) -> bool:
-    """Whether a browser would have fetched something for this CSS. The report says so."""
+    """Whether a browser would fetch something for this CSS; the report mentions it."""
     lowered = source.lower()
     return "url(" in lowered or "@import" in lowered or "image-set(" in lowered
 

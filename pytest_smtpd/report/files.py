@@ -1,4 +1,4 @@
-"""Writes files and folders without following a link that somebody put in their place.
+"""Writes files and folders without following links in their place.
 
 Rule: a file is written under a new name and renamed, so a link of its name is replaced. Only the
 folder that the user named, and those above it, may be links.

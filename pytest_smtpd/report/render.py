@@ -33,7 +33,7 @@ _FOLLOWED = re.compile(r"(?i:https?://|mailto:)[^\s\x00-\x1f<>\"]++")
 
 
 def require() -> None:
-    """Raises `ReportError` where the template engine is not installed."""
+    """Raises `ReportError` if the template engine is not installed."""
     if find_spec("jinja2") is None:
         raise ReportError("--smtpd-report needs Jinja2: pip install 'pytest-smtpd-server[report]'")
 

@@ -1,8 +1,8 @@
-"""Makes the HTML of a mail harmless: nothing in it runs, loads, submits or leads anywhere.
+"""Makes the HTML of a mail harmless: it cannot run, load, submit or link.
 
-Rule: an allow-list. Every tag, attribute and text of the result is written here and escaped; a tag
-or attribute that is on no list is dropped. One pass in linear time, because hostile mail may try to
-stop it (`html.parser` needs a minute for 80 KB of unclosed quotes).
+Rule: an allow-list. This module writes and escapes every tag, attribute and text of the result, and
+drops tags and attributes that are on no list. One pass in linear time, because hostile mail may try
+to stop it (`html.parser` needs a minute for 80 KB of unclosed quotes).
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ _TRANSITIONAL = re.compile(
 )
 _LIMITED_QUIRKS = """<!doctype html public "-//W3C//DTD XHTML 1.0 Transitional//EN" "">
 """
-# What follows is in the head up to the first element of the mail that is no style
+# The mail's style elements stay in the head, up to its first other element
 _HEAD = f"""<html>
 <head>
 <meta charset="utf-8">
@@ -238,9 +238,8 @@ class _Writer:
         found: dict[str, str] = {}
         for attribute in attributes(_ATTRIBUTE, self._source, start, end):
             value = attribute[2] or attribute[3] or attribute[4] or ""
-            found.setdefault(
-                attribute[1].lower(), value
-            )  # of two with the same name the first counts
+            # HTML keeps the first of two attributes with the same name
+            found.setdefault(attribute[1].lower(), value)
         return found
 
     def _start_tag(self, tag: str, attributes: dict[str, str]) -> None:
@@ -285,7 +284,7 @@ class _Writer:
         self._out.append(f"<{tag}{written}>")
 
     def _stalls(self, tag: str) -> bool:
-        """Whether a browser's time for this element grows with those before it."""
+        """Whether a browser's time for this element grows with the elements before it."""
         if tag == "table":
             self._cells.append(0)
         elif tag == "tr":
@@ -344,7 +343,7 @@ def _value(text: str) -> str:
 
 
 def _calmed(html: str) -> str:
-    """Without most of the marks on one character, and of the changes of direction."""
+    """The text without excess marks on one character, and without excess changes of direction."""
     more = next(islice(_DIRECTION.finditer(html), MAX_DIRECTIONS, None), None)
     if more is not None:
         html = html[: more.start()] + _DIRECTION.sub("", html[more.start() :])

@@ -1,1 +1,1 @@
-"""Threads and sockets: the only place that has them. What a server does is decided elsewhere."""
+"""All threads and sockets of the server. `smtp` and `policy` decide its behaviour."""

@@ -1,4 +1,4 @@
-"""Which test the octets of a connection belong to, where a connection outlives its test."""
+"""Attributes the octets of a connection that outlives its test to a test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _QUIT = b"QUIT\r\n"
 
 
 class Attribution:
-    """Counts which octets came in which test. `epoch` is the number of the connection's test."""
+    """Counts the octets of each test. `epoch` is the number of the connection's test."""
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
@@ -25,9 +25,8 @@ class Attribution:
     def moves_to(self, now: int, waiting: LineBuffer, *, in_message: bool) -> bool:
         """Whether the next line or content belongs to test `now`, not to the connection's test.
 
-        A QUIT does not count. A test is over when its mail is there, which is before a client in
-        another thread says QUIT: then the next test would or would not have another session, by
-        chance.
+        A QUIT does not count. A test may end as soon as its mail is there, before a client in
+        another thread says QUIT. Then chance would decide whether the next test has the session.
         """
         if self._arrived_in != now:
             return False

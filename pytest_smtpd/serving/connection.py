@@ -1,7 +1,7 @@
 """One client connection: octets between a transport and a `Session`, verdicts from the policy.
 
-Without faults and callbacks each event is decided at once. Where something has to wait, an `Errand`
-carries out what the policy yields, and the session stands still until it ends.
+Without faults and callbacks each event is decided at once. Otherwise an `Errand` carries out the
+waits of the policy, and the session stops until the errand ends.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ..message.message import Message
 
 MAX_BACKLOG = 262_144  # octets of commands that may wait for a verdict before reading stops
-BATCH = 25  # commands of one session worked through before the others get their turn
-JUST_NOW = 0.05  # seconds within which a client in conversation says the next thing
+BATCH = 25  # commands of one session before the other sessions get their turn
+JUST_NOW = 0.05  # seconds within which an active client sends its next command
 SHORT_LINGER = 0.1  # seconds that a client has to take the last reply when the server stops
 
 
@@ -58,7 +58,7 @@ class Connection:
         self._transport = Transport(shared.loop, client, self)
         self._intake = Intake(shared, self._transport, record.peer[0], self._key)
         self._errand: Errand | None = None
-        self._given_up: Wait | None = None  # a call that the end of a test waits for no longer
+        self._given_up: Wait | None = None  # a call that no end of a test waits for
         self._heard = monotonic()  # time of the client's last progress
         self._progress = 0
         self._handshaking = False
@@ -102,7 +102,7 @@ class Connection:
             self._heard = monotonic()
 
     def _mind_test(self) -> None:
-        """Where the connection outlives its test, looks whether it goes on in the present one."""
+        """Attributes a connection that outlives its test to the present test."""
         session, attribution, epoch = self._session, self._attribution, self._state.epoch
         inside = session.content_octets is not None
         if not attribution.moves_to(epoch, session.input, in_message=inside):
@@ -142,7 +142,7 @@ class Connection:
         self.record.ends("client")
         self.record.closed()
 
-    # ---- the way of an event
+    # ---- the processing of an event
 
     def _pump(self) -> None:
         try:
@@ -153,7 +153,7 @@ class Connection:
             self._end(replies.INTERNAL_ERROR)
 
     def _work(self) -> None:
-        """Works through what the client has sent, until something has to wait."""
+        """Processes the received octets, until an event has to wait."""
         session, state = self._session, self._state
         self._shared.activity += 1
         session.lines_left = BATCH
@@ -214,7 +214,7 @@ class Connection:
         self._state.store(message, transaction, self.record)
 
     def _note(self) -> None:
-        """Puts into the record what the client may learn next."""
+        """Copies the state of the session into the record, before the client gets the reply."""
         session, record = self._session, self.record
         record.helo, record.user = session.hello, session.user
         if session.closing:
@@ -228,7 +228,7 @@ class Connection:
             self._note()
 
     def write(self, data: bytes) -> bool:
-        """Sends octets; whether the client is still there to take them."""
+        """Sends octets; returns whether the client is still connected."""
         self._note()
         return self._transport.write(data)
 
@@ -277,7 +277,7 @@ class Connection:
         self._transport.abort(reset=True) if reset else self._transport.close()
 
     def _drop_inside_message(self, event: Event | None) -> bool:
-        """Carries out `Drop(after=...)` once that much of a message's content has come."""
+        """Carries out `Drop(after=...)` once that much of a message's content has arrived."""
         inside = self._session.content_octets
         octets = len(event.raw) if isinstance(event, MessageReceived) else inside
         transaction = self._session.transaction
@@ -321,11 +321,11 @@ class Connection:
         else:
             self._greet()
 
-    # ---- what the service asks
+    # ---- calls of the service
 
     def mind_silence(self, limit: float) -> float:
         """Ends a session that has been silent for `limit` seconds; the seconds it has left."""
-        # a handshake has a timer of its own
+        # a handshake has another timer
         waiting_for_us = self._errand or self._scheduled or self._handshaking
         left = limit if waiting_for_us else self._heard + limit - monotonic()
         if left > 0.001:
@@ -341,22 +341,22 @@ class Connection:
         return isinstance(wait, Call) and wait.due and wait is not self._given_up
 
     def wait_no_longer(self) -> None:
-        """The call of the test's own code counts no more for `asks_the_test`."""
+        """From now on, `asks_the_test` ignores the present call of the test's own code."""
         self._given_up = self._wait
 
     @property
     def talks_until(self) -> float:
-        """Until when the client is likely to say the next thing, on the real clock."""
+        """The time, on the real clock, until which the next command is likely."""
         return 0.0 if self._errand else self._heard + JUST_NOW
 
     def shut_down(self) -> None:
-        """Sends what is due, then 421, then closes."""
+        """Sends the waiting replies, then 421, then closes."""
         errand, self._errand = self._errand, None
         unsent = b"" if errand is None else errand.cancel()
         if unsent:
             self.write(unsent)
         self.record.ends("server")
-        if self._handshaking:  # in the middle of a handshake nothing can be said
+        if self._handshaking:  # no reply can be sent during a handshake
             self._session.closing = self._closing = True
             self.abort()
             return

@@ -1,6 +1,6 @@
 """A server over its starts and stops: the options in force, the address, the running service.
 
-`Server` is its face for users, `Lease` one that goes from test to test. Any thread may call it.
+`Server` is the public class; a `Lease` goes from test to test. Any thread may call it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STOP_TIMEOUT = 1.5  # seconds; 2 are promised, and the machine may be busy
 
 _ALL_INTERFACES = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
-_running: set[Daemon] = set()  # stopped at the end of the process, at the latest
+_running: set[Daemon] = set()  # stopped at the end of the process
 
 
 class Endpoint(NamedTuple):
@@ -79,7 +79,7 @@ class Daemon:
         self._lock = threading.RLock()
         self._service: Service | None = None
         self._draining: list[Service] = []  # stopped, with sessions that go on
-        self._port = 0  # to take again after a stop
+        self._port = 0  # reused after a stop
         self._unix: tuple[str, tuple[int, int] | None] | None = None  # our socket's path and file
         self._pid = getpid()
 
@@ -90,7 +90,7 @@ class Daemon:
     # ---- start
 
     def start(self) -> None:
-        """Binds and listens in this thread, then serves in its own; see `Server.start`."""
+        """Binds and listens in this thread, then serves in another; see `Server.start`."""
         __tracebackhide__ = True
         with self._lock:
             if self._service is not None and self.endpoint is not None:
@@ -100,7 +100,7 @@ class Daemon:
                 )
             for each in self._draining:  # another thread may be about to stop it
                 each.closed.wait(STOP_TIMEOUT)
-            self._remove_socket()  # of the last start, if its stop has not come so far
+            self._remove_socket()  # left from the last start if its stop is not finished
             context = self.tls().server_context if self.config.tls else None
             listeners = self._listen()
             try:
@@ -145,7 +145,7 @@ class Daemon:
     # ---- stop
 
     def stop(self, disconnect: bool = True) -> None:
-        """Stops serving, then raises what callbacks raised; see `Server.stop`."""
+        """Stops serving, then reports callback errors; see `Server.stop`."""
         __tracebackhide__ = True
         if self._pid != getpid():
             return  # a forked child: the server is its parent's
@@ -180,7 +180,7 @@ class Daemon:
             os.unlink(unix[0])
 
     def raise_caught(self) -> None:
-        """Warns of what callbacks raised; raises outcomes of the test, and errors of our own."""
+        """Warns of callback errors; raises outcomes of the test, and errors of the server."""
         __tracebackhide__ = True
         raised, errors = _drained(self.state.raised), _drained(self.state.errors)
         outcomes = [each.outcome for each in raised if each.outcome is not None]
@@ -251,12 +251,12 @@ class Daemon:
 
 
 def _drained(box: list[Any]) -> list[Any]:
-    # one by one: threads of callbacks may still add to it
+    # one by one: threads of callbacks may still append errors
     return [box.pop(0) for _ in box[:]]
 
 
 @atexit.register
 def _stop_all() -> None:
-    with ExitStack() as stack:  # each of them, whatever the stop of another raises
+    with ExitStack() as stack:  # stops each, whatever the stop of another raises
         for daemon in list(_running):
             stack.callback(daemon.stop)

@@ -1,4 +1,4 @@
-"""Carries out what the policy waits for on behalf of one connection: time, the test, the client."""
+"""Carries out the waits of the policy for one connection: time, the test, the client."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Errand:
         self._take_back: Callable[[], object] = _nothing
 
     def go_on(self, value: Any = None) -> bool:
-        """Goes on with the result of the last wait; whether the generator has ended.
+        """Continues with the result of the last wait; returns whether the generator has ended.
 
-        Raises what the generator raises.
+        Raises the exceptions of the generator.
         """
         while True:
             self.wait, self._take_back = None, _nothing
@@ -65,7 +65,7 @@ class Errand:
             return False
 
     def cancel(self) -> bytes:
-        """Ends the generator where it waits; the rest of what it was sending."""
+        """Ends the generator at its wait; returns the octets that are still unsent."""
         unsent, self._unsent = self._unsent, b""
         self.wait = None
         self._take_back()
@@ -82,13 +82,13 @@ class Errand:
         """From any thread: the wait is over."""
         try:
             self._loop.call_soon_threadsafe(self._over, wait, error)
-        except RuntimeError:  # the loop is closed: nobody waits any more
+        except RuntimeError:  # the loop is closed
             _miss(wait, error)
 
     # ---- sending
 
     def _send(self) -> bool | None:
-        """Sends what it can now; None while something is left, then whether the client took it."""
+        """Sends now; None while octets are left, then whether the client took them all."""
         while self._unsent:
             if self._transport.unsent:
                 return None

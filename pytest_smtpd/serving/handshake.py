@@ -1,4 +1,4 @@
-"""A TLS handshake on a socket that does not block, and what a transcript says of one that fails."""
+"""A TLS handshake on a socket that does not block, and the text in the transcript if it fails."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Handshake:
             loop.call_soon(self._end, OSError(str(error)))
 
     def go_on(self) -> None:
-        """Takes the next step, when the client has sent octets or takes octets again."""
+        """Takes the next step when the socket can be read or written."""
         assert isinstance(self.socket, ssl.SSLSocket)
         try:
             self.socket.do_handshake()
@@ -91,7 +91,7 @@ def _close_half_made(error: Exception) -> None:
 
 
 def note_failed_handshake(record: SessionJournal, error: OSError) -> None:
-    """Says in the transcript why; a client that refuses a bad certificate violates nothing."""
+    """Notes the reason in the transcript. Refusing a bad certificate is no violation."""
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
     trust = _ASK_FOR_TRUST if reason.endswith(_DISTRUST) else ""
     record.note(f"(TLS handshake failed: {reason}{trust})".encode())

@@ -1,4 +1,4 @@
-"""How fast the octets of a connection are read: `Throttle` faults, and when reading has to stop."""
+"""Reads the octets of a connection, slowed by `Throttle` faults, and pauses when it must."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Intake:
     """Reads of one connection, into the buffer that all connections share."""
 
     def __init__(self, shared: Shared, transport: Transport, peer: str, session: object) -> None:
-        """`peer` and `session` are what `Throttle` faults match and count."""
+        """`Throttle` faults match `peer` and count by `session`."""
         self._shared = shared
         self._transport = transport
         self._throttle = shared.state.faults.throttle
@@ -29,7 +29,6 @@ class Intake:
         return buffer
 
     def take(self, octets: int) -> bytes:
-        """The octets that were read."""
         data = bytes(self._shared.buffer[:octets])
         if self._faults and (rate := self._throttle(*self._throttled_by)) is not None:
             self._throttled = True

@@ -94,7 +94,7 @@ def _with_address(error: OSError, host: str, port: int) -> OSError:
 
 
 def listen_unix(path: str) -> socket.socket:
-    """A socket on a path. It replaces a socket on which nobody listens, and no other file.
+    """A socket on a path. It replaces an abandoned socket, and no other file.
 
     Raises `OSError` with the path in its text.
     """
@@ -129,7 +129,7 @@ def _remove_stale(path: str, family: int) -> None:
             os.unlink(path)
             return
         except BlockingIOError:
-            pass  # somebody listens, and the queue is full
+            pass  # a server listens, and its queue is full
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 

@@ -50,8 +50,8 @@ class Timer:
 class Loop:
     """One thread calls all of it, except `call_soon_threadsafe` and `wake`.
 
-    `on_error` gets what a callback raises; the loop goes on. Raises `OSError` if the system has no
-    file numbers left.
+    `on_error` gets the exceptions of callbacks; the loop goes on. Raises `OSError` if the system
+    has no file numbers left.
     """
 
     def __init__(self, on_error: Callable[[BaseException], object]) -> None:
@@ -111,7 +111,7 @@ class Loop:
         self._soon.append((callback, args))
 
     def call_later(self, seconds: float, callback: Callback, *args: Any) -> Timer:
-        """Makes the call in so many seconds, unless the timer is cancelled before."""
+        """Makes the call in this many seconds, unless the timer is cancelled first."""
         timer = Timer(monotonic() + seconds, callback, args)
         heapq.heappush(self._timers, (timer.when, next(self._numbers), timer))
         return timer
@@ -136,7 +136,7 @@ class Loop:
     # ---- turns
 
     def turn(self, seconds: float | None = None) -> None:
-        """Waits until there is something to do, at most so many seconds, and does it."""
+        """Waits until there is something to do, at most this many seconds, and does it."""
         timers = self._timers
         while timers and timers[0][2].callback is None:
             heapq.heappop(timers)
@@ -159,7 +159,7 @@ class Loop:
             self._make_calls()
 
     def _make_calls(self) -> None:
-        for _ in range(len(self._soon)):  # not those that these ask for
+        for _ in range(len(self._soon)):  # not the calls that these calls add
             callback, args = self._soon.popleft()
             self._call(callback, *args)
 
@@ -168,11 +168,11 @@ class Loop:
             return
         try:
             callback(*args)
-        except BaseException as error:  # no Ctrl-C, which is the main thread's
+        except BaseException as error:  # never Ctrl-C: only the main thread gets it
             self._on_error(error)
 
     def close(self) -> None:
-        """Makes the calls that are due soon, and frees what the system gave."""
+        """Makes the waiting calls, and closes the selector and the waker."""
         with self._closing:
             self._closed = True
         self._make_calls()

@@ -39,7 +39,7 @@ class Newcomers:
         loop.add_reader(client.fileno(), lambda: self._first_octet(client, record, epoch))
 
     def drop(self) -> None:
-        """Hangs up on all: without TLS nothing can be said to them."""
+        """Closes all connections: without TLS no reply can be sent."""
         for client, (record, _) in list(self._silent.items()):
             self._forget(client)
             _hang_up(client, record, "server")
@@ -63,7 +63,7 @@ class Newcomers:
             self._refuse_plain(client, record, "server" if octets else "client")
 
     def _refuse_plain(self, client: socket.socket, record: SessionJournal, ended: EndedBy) -> None:
-        """Hangs up on a client that starts no handshake; one that has gone violates nothing."""
+        """Closes a client that starts no handshake. A client that has gone is no violation."""
         self._forget(client)
         if ended != "client":
             record.violation("plain-on-tls-port")

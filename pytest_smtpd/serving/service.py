@@ -1,4 +1,4 @@
-"""The thread of one server: `_live` is its life, from the first client to the last."""
+"""The thread of one server: `_live` runs it from the first client to the last."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from ..record import SessionJournal
 
-MIN_TURNS, MAX_TURNS = 3, 200  # of the loop, to take in what has been sent; a handshake needs a few
-TAKE_IN_TIMEOUT = 0.3  # seconds for that, however busy clients are
+MIN_TURNS, MAX_TURNS = 3, 200  # of the loop, to read sent octets; a handshake needs a few
+TAKE_IN_TIMEOUT = 0.3  # seconds for these turns, however busy clients are
 GOODBYES = 0.25  # seconds at most for clients in the middle of a conversation
 LAST_WORDS = 1.0  # seconds for clients to take their last reply
-CLEAN_UP_TIME = 0.3  # seconds kept for the end itself
-LAST_TURNS = 5  # in which transports close and say so
+CLEAN_UP_TIME = 0.3  # seconds reserved for the end
+LAST_TURNS = 5  # of the loop, in which transports close and call their owners
 NO_DESCRIPTORS_PAUSE = 0.1  # seconds until the next try to accept
 
 
@@ -38,11 +38,11 @@ class Service:
     def __init__(
         self, state: State, listeners: list[socket.socket], context: ssl.SSLContext | None
     ) -> None:
-        self.closed = threading.Event()  # nobody can connect any more
+        self.closed = threading.Event()  # no client can connect any more
         self._state = state
         self._listeners = listeners
         self._implicit_tls = state.options.tls == "implicit"
-        # ends of tests that other threads wait for, and who then waits for the test's own code
+        # ends of tests that threads wait for, and the connections that wait for the test's own code
         self._ends_of_tests: list[tuple[threading.Event, list[Connection]]] = []
         self._stopping = self._disconnecting = self._ended = False
         self._deadline = 0.0  # of the stop
@@ -50,7 +50,7 @@ class Service:
         self._shared = Shared(self._loop, state, context)
         self._connections: set[Connection] = set()
         self._newcomers = Newcomers(self._shared, functools.partial(self._welcome, tls_first=True))
-        self._silence = 0.0  # seconds of silence that clients are watched for
+        self._silence = 0.0  # seconds of silence before a client is timed out
         self._watch: Timer | None = None
         self._thread = DaemonThread(self._run, "smtpd")
 
@@ -62,9 +62,9 @@ class Service:
     # ---- from any thread
 
     def start(self) -> None:
-        """Starts the thread. Raises what goes wrong, and then leaves nothing open."""
+        """Starts the thread. If it raises, it leaves nothing open."""
         try:
-            self._loop.turn(0.0)  # a first step here, so that what fails is raised here
+            self._loop.turn(0.0)  # a first turn in this thread, so that errors are raised here
             for listener in self._listeners:
                 self._listen_to(listener)
             self._thread.start()
@@ -74,7 +74,7 @@ class Service:
             raise
 
     def stop(self, deadline: float, *, disconnect: bool) -> None:
-        """Tells the thread to close the listening sockets, and the connections if wanted."""
+        """Tells the thread to close the listening sockets and, with `disconnect`, connections."""
         if disconnect and not self._disconnecting:
             self._deadline = deadline
             self._disconnecting = True
@@ -82,15 +82,15 @@ class Service:
         self._loop.wake()
 
     def join(self, deadline: float) -> None:
-        """Waits for its threads, those of callbacks too, until `deadline` on the real clock."""
+        """Waits for the threads, also of callbacks, until `deadline` on the real clock."""
         self._thread.join(deadline - monotonic())
         self.callbacks.close(deadline)
 
     def settle(self, timeout: float) -> None:
-        """Waits until all that clients have sent or closed is taken in: the test is over.
+        """Processes everything that clients have sent or closed: the test is over.
 
-        Sessions that a fault holds are ended. What the test's own code is still to decide has
-        `timeout` seconds; a call that takes longer is not waited for at a later end of a test.
+        Ends sessions that a fault holds. Waits `timeout` seconds for the test's own code; the end
+        of a later test does not wait for the same call again.
         """
         deadline = monotonic() + timeout
         while True:
@@ -103,7 +103,7 @@ class Service:
             connection.wait_no_longer()
 
     def _settle_once(self, timeout: float) -> list[Connection]:
-        """Lets the thread take in what came; the connections that wait for the test's own code."""
+        """Processes new octets; returns the connections that wait for the test's own code."""
         settled = threading.Event()
         asking: list[Connection] = []
         self._ends_of_tests.append((settled, asking))
@@ -125,14 +125,14 @@ class Service:
             self._ended = True
             for settled, _ in self._ends_of_tests:
                 settled.set()
-            self.callbacks.close(monotonic())  # nobody does it where the thread ends on its own
+            self.callbacks.close(monotonic())  # needed if the thread ends without a stop
 
     def _live(self) -> None:
         connections, turn = self._connections, self._loop.turn
         # serve
         while not self._stopping:
             self._serve()
-        # take in what was sent, then close the port
+        # read the octets already sent, then close the port
         end = self._deadline if self._disconnecting else monotonic() + 2 * LAST_WORDS
         self._take_in(min(end - CLEAN_UP_TIME - LAST_WORDS / 2, monotonic() + TAKE_IN_TIMEOUT))
         self._close_listeners()
@@ -162,7 +162,7 @@ class Service:
             self._watch_silence()
 
     def _watch_silence(self) -> None:
-        # One timer for the connection that can be due first: a timer for each costs each 3 us
+        # One timer, for the first connection that can time out: one for each would cost 3 us each
         if self._watch is not None:
             self._watch.cancel()
         self._silence = self._state.timeout
@@ -179,9 +179,9 @@ class Service:
             settled.set()
 
     def _take_in(self, until: float) -> None:
-        """Takes in what clients have already sent or closed, until a time on the real clock."""
+        """Processes octets and closes of clients, until a time on the real clock."""
         for listener in self._listeners:
-            for _ in range(BACKLOG):  # serve all who have connected by now
+            for _ in range(BACKLOG):  # serve all clients that have connected by now
                 if not self._accept(listener):
                     break
         for number in range(MAX_TURNS):
@@ -194,8 +194,8 @@ class Service:
     def _hear_goodbyes(self, until: float) -> None:
         """Serves clients that are in the middle of a conversation.
 
-        A test that waits for its mail is over as soon as the mail is there. Its client, in another
-        thread, is then about to say QUIT, and a 421 would make it raise.
+        A test that waits for its mail ends as soon as the mail is there. Its client, in another
+        thread, is then about to say QUIT, and a 421 would raise an exception in it.
         """
         while True:
             talks_until = [each.talks_until for each in self._connections]
@@ -212,7 +212,7 @@ class Service:
     def _accept(self, listener: socket.socket) -> bool:
         """Takes in one client, if one is there.
 
-        One a turn: if there are more the loop says so again, which costs less than to ask.
+        One client a turn: a second `accept` costs more than another turn of the loop.
         """
         try:
             client, address = accept(listener)
@@ -249,7 +249,7 @@ class Service:
         for listener in listeners:
             self._loop.remove_reader(listener.fileno())
             with contextlib.suppress(OSError):
-                # a forked child has the socket too: a close alone would leave it the port
+                # a forked child has the socket too: after a close alone, it would keep the port
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
         self.closed.set()

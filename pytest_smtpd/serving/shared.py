@@ -1,4 +1,4 @@
-"""What the connections of one service share: its loop, callbacks and buffer."""
+"""The loop, callbacks and buffer that the connections of one service share."""
 
 from __future__ import annotations
 
@@ -23,4 +23,4 @@ class Shared:
         self.ssl_context = context
         self.callbacks = Callbacks()
         self.buffer = memoryview(bytearray(READ_SIZE))
-        self.activity = 0  # grows with all that clients do
+        self.activity = 0  # grows with every action of a client

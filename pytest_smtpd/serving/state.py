@@ -1,4 +1,4 @@
-"""What all starts of one server share: the options in force, mailboxes, records, ids."""
+"""The state that all starts of one server share: options, mailboxes, records, ids."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class State:
         self.messages = Mailbox(self.mail, "messages", hints, self.hide)
         self.strays = Mailbox(self.stray_mail, "strays", hide=self.hide)
         self.sessions: list[SessionRecord] = []
-        self.epoch = 0  # grows with each test: a message belongs to that of its MAIL command
+        self.epoch = 0  # grows with each test: a message belongs to the test of its MAIL command
         self.raised: list[Raised] = []  # by callbacks; the next stop shows them
-        self.errors: list[BaseException] = []  # ours and those of patterns, likewise
+        self.errors: list[BaseException] = []  # of the server and of patterns, likewise
         self._prefix = secrets.token_hex(3).upper()
         self._numbers = itertools.count(1)
         self._changing_tests = threading.Lock()
@@ -75,7 +75,7 @@ class State:
         return self.mask.hide(text)
 
     def begin_test(self) -> None:
-        """Attributes what comes from now on to another test."""
+        """Attributes new commands and connections to another test."""
         with self._changing_tests:
             self.epoch += 1
             self.mask = Mask()  # the records of the last test keep the old one

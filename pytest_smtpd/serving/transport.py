@@ -1,4 +1,4 @@
-"""A TCP or unix connection, in clear or in TLS: reads and writes, keeps what does not fit."""
+"""A TCP or unix connection, in clear or in TLS: reads and writes, and keeps unsent octets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Owner(Protocol):
         """This many octets have been read."""
 
     def eof_received(self) -> bool:
-        """The client sends no more; whether the connection stays open to send to it."""
+        """The client sends no more; returns whether to keep the connection open for sending."""
 
     def pause_writing(self) -> None:
         """Octets are left unsent."""
@@ -62,7 +62,7 @@ class Transport:
         self._unsent = bytearray()
         self._closing = False
         self._reading = True
-        self._ends_writing = False  # once all is sent
+        self._ends_writing = False  # after all octets are sent
         self._ended = False  # the owner's last callback has been made, or is due
         self._resets = False
         self._handshake: Handshake | None = None
@@ -218,7 +218,7 @@ class Transport:
     def finish(self, *, linger: float = 0.0) -> None:
         """Closes when all is sent, or when the client has not taken it in `LINGER` seconds.
 
-        With `linger` it closes the sending side and reads on for so many seconds: a close with
+        With `linger` it closes the sending side and reads on for this many seconds: a close with
         octets unread resets a connection, and the client would lose the last reply.
         """
         if linger and self.tls is None:  # TLS cannot close the sending side alone

@@ -10,16 +10,15 @@ import re
 MAX_OCTETS = 254  # RFC 5321 section 4.5.3.1.3: 256 with the angle brackets
 
 # RFC 6531 section 3.3 extends each production by UTF8-non-ascii; RFC 5198 section 2 leaves out its
-# control characters. Classes are written by what they leave out: those with a range to U+10FFFF
-# take 50 ms to compile.
+# control characters. Classes are negated: a class with a range to U+10FFFF takes 50 ms to compile.
 _NO_TEXT = r"\x00-\x1f\x7f-\x9f"
 _NO_ATEXT = rf'{_NO_TEXT} "(),:;<>@\[\\\]'
 _NO_LET_DIG = r"\x00-,/:-@\[-`{-\x9f"
 _DOT_STRING = rf"[^.{_NO_ATEXT}]++(?:\.[^.{_NO_ATEXT}]++)*+"
-# RFC 6531 leaves quoted-pairSMTP in ASCII; email-validator takes UTF-8 there, and so do we
+# RFC 6531 leaves quoted-pairSMTP in ASCII; email-validator and this module also accept UTF-8
 _QUOTED_STRING = rf'"(?:[^"\\{_NO_TEXT}]|\\[^{_NO_TEXT}])*+"'
 # sub-domain: runs of letters and digits with hyphens between them. RFC 1035 section 2.3.4: 63
-# octets. Whether a U-label is one that IDNA 2008 allows, no grammar can say.
+# octets. A grammar cannot check a U-label against IDNA 2008.
 _LET_DIGS = rf"[^.{_NO_LET_DIG}-]++"
 _SUB_DOMAIN = rf"(?![A-Za-z0-9-]{{64}}){_LET_DIGS}(?:-++{_LET_DIGS})*+"
 _DOMAIN = rf"{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*+"
@@ -38,7 +37,7 @@ _GENERAL = re.compile(rf"[A-Za-z0-9-]++(?<!-):{_DCONTENT}++")
 
 
 def why_not(address: str) -> str | None:
-    """What is wrong with an address, in a few words; None if the grammar takes it."""
+    """The fault of an address, in a few words; None if the grammar accepts it."""
     if len(address) > MAX_OCTETS or len(address.encode("utf-8", "replace")) > MAX_OCTETS:
         return f"more than {MAX_OCTETS} octets"
     found = _MAILBOX.fullmatch(address)
@@ -68,7 +67,7 @@ def _is_literal(text: str) -> bool:
 
 
 # IPv6-addr. Its "::" stands for two groups or more; RFC 4291 section 2.2 and email-validator also
-# take one.
+# accept one.
 def _is_ipv6(text: str) -> bool:
     sides = [side.split(":") if side else [] for side in text.split("::")]
     groups = [group for side in sides for group in side]

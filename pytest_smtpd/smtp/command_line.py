@@ -1,7 +1,7 @@
-"""Reads a command line: what it asks for, given where the session stands.
+"""Reads a command line, in the present state of the session.
 
 Each command is checked in the same order: known, of an offered extension, secure enough, in
-sequence; then its own grammar. Nothing here changes a session: the answer is an event, a chunk or a
+sequence; then its grammar. Nothing here changes a session: the result is an event, a chunk or a
 reply, or `Refused` is raised.
 """
 
@@ -29,7 +29,7 @@ _HTTP = frozenset({"CONNECT", "GET", "HEAD", "OPTIONS", "POST", "PRI", "PUT"})
 
 
 class CommandLine(NamedTuple):
-    """A line in its parts: the same in every session of one protocol."""
+    """The parts of a line. They are the same in every session of one protocol."""
 
     word: bytes  # the verb as it was sent
     verb: str  # in upper case
@@ -44,21 +44,20 @@ class CommandLine(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """BDAT: this many octets follow. There is no question to ask before they are there."""
+    """BDAT: this many octets follow. There is no event before they have arrived."""
 
     octets: int
     last: bool
 
 
 def read(line: bytes, lmtp: bool, *, secret: bool) -> CommandLine:
-    """Takes a line apart. A line that may be `secret` is not kept in the cache."""
+    """Splits a line into its parts. A line that may be `secret` is not cached."""
     if secret or len(line) > MAX_COMMAND or line[:1] in b"Aa \t":  # AUTH has secrets
         return _read.__wrapped__(line, lmtp)
     return _read(line, lmtp)
 
 
-# Clients say the same few lines over and over: a look-up takes 0.1 us, reading a line 3 us, and a
-# message takes three lines.
+# Clients repeat the same few lines: a look-up takes 0.1 us, reading a line 3 us.
 @lru_cache(maxsize=1024)
 def _read(line: bytes, lmtp: bool) -> CommandLine:
     word, _, argument = line.rstrip(b" \t").partition(b" ")  # RFC 5321 section 4.1.1
@@ -101,7 +100,7 @@ def masked(said: CommandLine) -> bytes:
 
 
 def request(said: CommandLine, session: Standing) -> Event | Chunk | Reply:
-    """What the line asks for: an event for the owner, a chunk, or a reply that is due at once.
+    """Reads the command: an event for the owner, a chunk, or an immediate reply.
 
     Raises `Refused` for a command that is not carried out. Other violations go to the session's
     `conduct`; nothing else of the session changes here.
@@ -119,13 +118,13 @@ def request(said: CommandLine, session: Standing) -> Event | Chunk | Reply:
         return _HANDLERS[said.verb](said, session)
     if said.verb == "BDAT" and "CHUNKING" in session.profile.extensions:
         conduct.refused(obstacle.violation)
-        # The chunk comes all the same (RFC 3030 section 2)
+        # The client sends the chunk anyway (RFC 3030 section 2)
         raise Refused(obstacle.reply, skips=grammar.chunk(said.argument)[0])
     raise obstacle
 
 
 def _check_form(said: CommandLine, session: Standing) -> None:
-    """What is wrong with the line, whatever it asks for."""
+    """Checks the line itself, whatever its command."""
     conduct = session.conduct
     if said.http:
         conduct.speaks_http()
@@ -145,13 +144,13 @@ def _is_too_long(said: CommandLine, session: Standing) -> bool:
 
 
 def note_cleartext(session: Standing) -> None:
-    """The client sent a password; that is a violation if it could have encrypted it."""
+    """Notes a password in clear: a violation if the client could have used STARTTLS."""
     if not session.tls and "STARTTLS" in session.profile.extensions:  # RFC 4954 section 4
         session.conduct.blame("cleartext-password")
 
 
 def _obstacle(said: CommandLine, session: Standing) -> Refused | None:
-    """Why a command must not be carried out now, whatever its argument is."""
+    """The reason to refuse a command now, whatever its argument."""
     verb, command, profile, phase = said.verb, said.command, session.profile, session.phase
     if phase is Phase.REFUSED and verb != "QUIT":
         return Refused(fill(replies.OUT_OF_ORDER, why=why_not(verb, phase)))

@@ -1,7 +1,7 @@
-"""The state machine as one table: each command, the phases it may come in, and where it leads.
+"""The state machine as one table: each command, the phases that allow it, and the next phase.
 
-The engine takes its next phase from here. A missing phase is the 503. The picture in the docs is
-drawn from this table.
+The engine reads the next phase here. A missing phase gives a 503. The diagram in the docs is drawn
+from this table.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Phase(Enum):
-    """Where a session stands between two commands (RFC 5321 section 4.1.4)."""
+    """The state of a session between two commands (RFC 5321 section 4.1.4)."""
 
     # Enum.__hash__ is Python code, and every command is looked up by its phase
     __hash__ = object.__hash__
@@ -27,7 +27,7 @@ class Phase(Enum):
     CLOSED = "the connection ends"
 
 
-# Where the two verdicts on a client that connects lead, by the code of the usual reply
+# The first phase after each verdict on a new client, by the code of the usual reply
 OPENINGS: dict[str, Phase] = {"220": Phase.START, "550": Phase.REFUSED}
 
 _GREETED = (Phase.START, Phase.READY, Phase.SENDER, Phase.RECIPIENT, Phase.CHUNKS)
@@ -36,18 +36,18 @@ _BEGINS_ANEW = dict.fromkeys(_GREETED, Phase.READY)
 
 
 class Command(NamedTuple):
-    """A row of the table: a verb, where it leads, and what it needs.
+    """A row of the table: a verb, its next phases and its conditions.
 
-    `leads_to` has the phases in which the command may come. A command that is refused leaves the
-    session where it is. A command that brings a message leads on when the message has its verdict,
-    whichever that is; STARTTLS when the handshake is done; all others when they are accepted.
+    `leads_to` maps each phase that allows the command to the next phase. A refused command does not
+    change the phase. The phase changes after any verdict on a message, after the handshake of
+    STARTTLS, and for all other commands when they are accepted.
     """
 
-    usage: str  # what HELP says, and what a command of wrong syntax is answered with
+    usage: str  # for HELP, and for the reply to a syntax error
     leads_to: Mapping[Phase, Phase]
     extension: str | None = None
-    before_tls: bool = False  # taken in clear although TLS is required (RFC 3207 section 4)
-    before_auth: bool = False  # taken although AUTH is required (RFC 4954 section 4)
+    before_tls: bool = False  # allowed in clear although TLS is required (RFC 3207 section 4)
+    before_auth: bool = False  # allowed although AUTH is required (RFC 4954 section 4)
     in_group: bool = False  # the next command may follow without waiting (RFC 2920 section 3.1)
     lmtp: bool | None = None  # for one protocol only (RFC 2033 section 4.1)
     brings_message: bool = False
@@ -76,7 +76,7 @@ COMMANDS: dict[str, Command] = {
         "CHUNKING",
         in_group=True,
     ),
-    # RFC 5321 section 4.1.1.5: RSET ends a transaction and greets nobody
+    # RFC 5321 section 4.1.1.5: RSET ends a transaction and is no greeting
     "RSET": Command(
         "RSET", {**_BEGINS_ANEW, Phase.START: Phase.START}, before_auth=True, in_group=True
     ),
@@ -92,12 +92,12 @@ COMMANDS: dict[str, Command] = {
     ),
 }
 
-# BDAT with LAST: the same command, but it leads elsewhere
+# BDAT with LAST: the same command with other next phases
 LAST_CHUNK = COMMANDS["BDAT"]._replace(
     leads_to={Phase.RECIPIENT: Phase.READY, Phase.CHUNKS: Phase.READY}, brings_message=True
 )
 
-# Known, not done here: RFC 821's mail-to-terminal commands, RFC 1985, RFC 2645, RFC 4468
+# Known, but not implemented: RFC 821's mail-to-terminal commands, RFC 1985, RFC 2645, RFC 4468
 UNIMPLEMENTED = frozenset({"TURN", "SEND", "SOML", "SAML", "ETRN", "ATRN", "BURL", "XCLIENT"})
 
 _WHY = {
@@ -113,6 +113,6 @@ _WHY_PHASE: dict[Phase, str] = {
 
 
 def why_not(verb: str, phase: Phase) -> str:
-    """The reason in a 503's text: what is missing, or already there."""
+    """The reason in the text of a 503: a command that is missing or repeated."""
     missing = "MAIL first" if phase is Phase.READY else "no valid recipients"
     return _WHY_PHASE.get(phase) or _WHY.get(verb, missing)

@@ -1,14 +1,13 @@
-"""What the client does wrong, and when it is not to blame: one object a session.
+"""Records the violations of a client, except those that the server caused. One object a session.
 
-Violations of single lines are found by `command_line`, those inside a message by `content`; both
-are recorded through here.
+`command_line` finds violations of single lines, `content` those inside a message.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-# What the rest of a pipelined group runs into when one of its commands was refused
+# Violations of the rest of a pipelined group after one of its commands was refused
 _FOLLOWS_A_REFUSAL = frozenset({"bad-sequence", "no-ehlo"})
 
 
@@ -28,7 +27,7 @@ class Journal(Protocol):
         """A reply, all its lines."""
 
     def message(self, raw: bytes, eight_bit: bool) -> None:
-        """A message was accepted; `content.violations_in` tells what is wrong with its octets.
+        """A message was accepted; `content.violations_in` finds the violations in its octets.
 
         `eight_bit` says that octets over 127 were announced.
         """
@@ -38,12 +37,12 @@ class Journal(Protocol):
 
 
 class Conduct:
-    """What the engine remembers of a client's behaviour. The engine tells it what happens."""
+    """The behaviour of a client, as the engine reports it."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal  # the session's owner may replace it between two events
         self.in_group = False  # the client may send more at once (RFC 2920 section 3.1)
-        self.misled = False  # a reply was replaced or left out: do not blame what follows on it
+        self.misled = False  # a reply was replaced or left out: do not blame the client
         self.any_refused = False  # a command of this transaction was refused
         self.said_quit = False
         self._spoke = False
@@ -54,7 +53,7 @@ class Conduct:
         if not self.misled:
             self.journal.violation(code)
 
-    # ---- what the client does
+    # ---- actions of the client
 
     def talks_early(self) -> None:
         """The client sends before it has the greeting."""
@@ -68,12 +67,12 @@ class Conduct:
         self.misled = self.said_quit = True
 
     def cuts_lines_wrongly(self, violation: str) -> None:
-        """A line with a bare CR or LF: it counts as a command, whatever is in it."""
+        """A line with a bare CR or LF: it counts as a command, whatever its text."""
         self._spoke = True
         self.blame(violation)
 
     def completes(self, in_group: bool, more: bool) -> None:
-        """A command or a message is complete; `more` says that octets wait behind it.
+        """A command or a message is complete; `more` says that more octets wait.
 
         `in_group` says that the client may send more before the reply.
         """
@@ -88,13 +87,13 @@ class Conduct:
         if inside_message:
             self.journal.violation("unfinished-message")
 
-    # ---- how it is answered
+    # ---- the replies to the client
 
     def refused(self, violation: str | None = None) -> None:
-        """A command is refused, for this violation if for any.
+        """A command is refused, because of this violation if one is given.
 
-        A pipelining client has sent the rest of its group before it can know of the refusal, so
-        commands that are out of sequence after a refusal are no violation.
+        A pipelining client sends the rest of its group before it sees the refusal, so a command out
+        of sequence after a refusal is no violation.
         """
         if violation is not None and not (self.any_refused and violation in _FOLLOWS_A_REFUSAL):
             self.blame(violation)

@@ -11,7 +11,7 @@ MAX_TEXT_LINE = 998  # RFC 5321 section 4.5.3.1.6, RFC 5322 section 2.1.1, witho
 
 
 class _Content:
-    """What has been read of a message. Octets beyond the limit are counted and not kept."""
+    """The content read so far of a message. Octets beyond the limit are counted, not kept."""
 
     __slots__ = ("_limit", "_pieces", "size")
 
@@ -37,7 +37,7 @@ class _Content:
 
 
 class DataReader(_Content):
-    """Reads what follows 354 up to the final dot.
+    """Reads the octets after 354 up to the final dot.
 
     Works on whole reads with `find` and `replace`, never line by line, so that 20 MB of
     one-character lines cost no more than 20 MB of other text.
@@ -51,7 +51,7 @@ class DataReader(_Content):
         self._at_start = True
 
     def feed(self, data: bytes) -> bytes | None:
-        """Takes octets; returns what follows the final dot, and None before the dot is there."""
+        """Reads octets; returns those after the final dot, None before the dot has arrived."""
         if self._held:
             data = self._held + data
             self._held = b""
@@ -60,14 +60,14 @@ class DataReader(_Content):
             data = b"\r\n" + data
         else:
             self._at_start = False
-        # Without a dot at the start of a line there is neither an end nor anything to undo. Text
-        # without any dot, base64 for example, is recognised in 0.05 ns an octet instead of 1 ns
+        # Without a dot at the start of a line there is no end and no dot-stuffing. Text without any
+        # dot, such as base64, is recognised in 0.05 ns an octet instead of 1 ns
         dot = data.find(b"\r\n.") if b"." in data else -1
         end = dot if dot < 0 or data.startswith(_END, dot) else data.find(_END, dot)
         if end >= 0:
             self._take(data[: end + 2], dot < end)
             return data[end + len(_END) :]
-        # Hold back what may be the beginning of the end, so that no piece is cut inside a CRLF
+        # Hold back a possible beginning of the end, so that no piece is cut inside a CRLF
         # or between CRLF and dot
         if data.endswith(_BEGINNINGS_OF_END):
             held = next(len(each) for each in _BEGINNINGS_OF_END if data.endswith(each))
@@ -98,12 +98,12 @@ class ChunkReader(_Content):
         self.last = False
 
     def begin(self, octets: int, last: bool, limit: int | None) -> None:
-        """A chunk of this many octets comes; `limit` is that of the message, in octets."""
+        """Begins a chunk of this many octets; `limit` is the message's limit, in octets."""
         self.chunk_size = self.remaining = octets
         self.last, self._limit = last, limit
 
     def feed(self, data: bytes) -> bytes | None:
-        """Takes octets; returns what follows the chunk, and None before the chunk is whole."""
+        """Reads octets; returns those after the chunk, None before the chunk is complete."""
         piece, rest = data[: self.remaining], data[self.remaining :]
         self.remaining -= len(piece)
         self._keep(piece)
@@ -126,10 +126,10 @@ def violations_in(raw: bytes, *, eight_bit: bool) -> list[str]:
 
 
 def find_long_line(raw: bytes, start: int, end: int) -> int | None:
-    """The place of the first line of over 998 octets, None without one.
+    """The position of the first line of over 998 octets, None without one.
 
-    Leaps to the last line feed within the limit, again and again: a few searches a kilobyte,
-    however short the lines are.
+    Jumps repeatedly to the last line feed within the limit: a few searches a kilobyte, however
+    short the lines are.
     """
     window = MAX_TEXT_LINE + len(b"\r\n")
     while end - start > MAX_TEXT_LINE:

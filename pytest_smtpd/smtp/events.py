@@ -1,7 +1,7 @@
-"""The questions of a session to its owner. Each event stops the session until its verdict.
+"""The events of a session. Each event stops the session until its owner gives a verdict.
 
-The engine makes events, and nobody changes them. They are not frozen, which would treble the cost
-of making one, and a message takes four.
+The engine makes events, and no code changes them. They are not frozen: that would treble the cost
+of an event, and a message needs four.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Transaction:
 
 
 class _Event:
-    """What all events have."""
+    """The base of all events."""
 
     __slots__ = ()
 
@@ -52,7 +52,7 @@ class _Event:
 
     @property
     def subjects(self) -> Sequence[str]:
-        """The texts that a rule, a callback or `match=` of a fault is about.
+        """The texts that a rule, a callback or `match=` of a fault gets.
 
         The client's IP address at `connect`, the name after HELO, the address of MAIL and RCPT, the
         recipients of a message; empty at all other stages.
@@ -86,7 +86,7 @@ class Hello(_Event):
 
 
 class StartTLS(_Event):
-    """STARTTLS. When it is accepted, the owner sends what is due and starts the handshake."""
+    """STARTTLS. If it is accepted, the owner sends the replies and starts the handshake."""
 
     __slots__ = ()
     stage = "starttls"
@@ -130,7 +130,7 @@ class Rcpt(_Event):
 
 @dataclass(slots=True)
 class Data(_Event):
-    """The DATA command, when there is a sender and a recipient."""
+    """The DATA command, after a sender and a recipient."""
 
     transaction: Transaction
     stage = "data"
@@ -138,7 +138,7 @@ class Data(_Event):
 
 @dataclass(slots=True)
 class ChunkReceived(_Event):
-    """A BDAT chunk came that is not the last one; no fault or rule acts on it."""
+    """A BDAT chunk before the last chunk; no fault or rule acts on it."""
 
     octets: int
     stage = "chunk"
@@ -146,7 +146,7 @@ class ChunkReceived(_Event):
 
 @dataclass(slots=True)
 class MessageReceived(_Event):
-    """The final dot, or the last BDAT chunk, came: `raw` is the whole message."""
+    """The final dot or the last BDAT chunk has arrived: `raw` is the whole message."""
 
     raw: bytes
     transaction: Transaction
@@ -158,22 +158,16 @@ class MessageReceived(_Event):
 
 
 class Rset(_Event):
-    """RSET."""
-
     __slots__ = ()
     stage = "rset"
 
 
 class Noop(_Event):
-    """NOOP."""
-
     __slots__ = ()
     stage = "noop"
 
 
 class Quit(_Event):
-    """QUIT."""
-
     __slots__ = ()
     stage = "quit"
 

@@ -1,6 +1,6 @@
 """The grammar of command lines: one function for each production, its RFC section above it.
 
-The functions return parsed values, or raise `Refused` with the reply that is due.
+The functions return parsed values, or raise `Refused` with the reply.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .replies import Reply, fill
 
 
 class Refused(Exception):
-    """A command is not carried out: the reply, and the code of the violation if it is one.
+    """A command is refused: the reply, and the code of the violation, if any.
 
     `skips` octets that follow the line belong to the refused command.
     """
@@ -58,7 +58,7 @@ def hello_name(argument: bytes, verb: str) -> str:
 
 
 # RFC 5321 section 4.1.2: Path = "<" [ A-d-l ":" ] Mailbox ">". The address check judges
-# what stands in Mailbox; here only its end is found: no space or angle bracket unquoted.
+# Mailbox; here only its end is found: no space or angle bracket unquoted.
 _PATH = re.compile(
     r"""
     <
@@ -83,7 +83,7 @@ def path(argument: bytes, verb: str, keyword: str) -> Path:
     return (_path if len(argument) < 512 else _path.__wrapped__)(argument, verb, keyword)
 
 
-@lru_cache(maxsize=4096)  # a suite sends to the same few addresses again and again
+@lru_cache(maxsize=4096)  # a suite repeats the same few addresses
 def _path(argument: bytes, verb: str, keyword: str) -> Path:
     bad = replies.BAD_SENDER if verb == "MAIL" else replies.BAD_RECIPIENT
     text = decode(argument, verb)
@@ -99,7 +99,7 @@ def _path(argument: bytes, verb: str, keyword: str) -> Path:
     return Path(found[1], found[2] or "", len(stripped) != len(rest))
 
 
-# RFC 3461 section 4: xtext; "+" and two upper-case hex digits for what is not printable ASCII
+# RFC 3461 section 4: xtext; "+" and two upper-case hex digits encode all other octets
 _HEXCHAR = r"\+(?-i:[0-9A-F]{2})"
 _XTEXT = rf"(?:[!-*,-<>-~]|{_HEXCHAR})"
 
@@ -126,7 +126,7 @@ MAIL_PARAMETERS: dict[str, Parameter] = {
 }
 
 RCPT_PARAMETERS: dict[str, Parameter] = {
-    # RFC 3461 section 4.1: NEVER goes alone
+    # RFC 3461 section 4.1: NEVER stands alone
     "NOTIFY": _parameter(
         "DSN", r"NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2}"
     ),

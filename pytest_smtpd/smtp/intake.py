@@ -1,4 +1,4 @@
-"""What comes from the client: command lines, or the content of a message, whichever is due."""
+"""Receives the client's octets: command lines, or the content of a message."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ class Intake:
 
     def __init__(self) -> None:
         self.lines = LineBuffer()
-        self.reader: DataReader | ChunkReader | None = None  # of the content that is due
+        self.reader: DataReader | ChunkReader | None = None  # of the content that is expected
         self.complete = False  # the reader has all of it
         self.chunks: ChunkReader | None = None  # a message in chunks, also between two of them
         self.content_progress = 0  # octets of content
 
     def begin_data(self, limit: int | None) -> None:
-        """The content of DATA is due; a message over `limit` octets is not kept."""
+        """Expects the content of DATA; a message over `limit` octets is not kept."""
         self._begin(DataReader(limit))
 
     def begin_chunk(self, octets: int, *, last: bool, limit: int | None) -> None:
-        """A chunk of this many octets is due; `limit` is that of the whole message."""
+        """Expects a chunk of this many octets; `limit` is the limit of the whole message."""
         self.chunks = self.chunks or ChunkReader()
         self.chunks.begin(octets, last, limit)
         self._begin(self.chunks)
@@ -42,7 +42,7 @@ class Intake:
             self.lines.feed(rest)
 
     def end_content(self) -> DataReader | ChunkReader:
-        """The reader of content that is complete; after it lines are due again."""
+        """Returns the reader of the complete content; lines follow again."""
         reader, self.reader = self.reader, None
         assert reader is not None
         if not isinstance(reader, ChunkReader) or reader.last:
@@ -50,5 +50,5 @@ class Intake:
         return reader
 
     def drop_message(self) -> None:
-        """The transaction is over, and what has come of its message with it."""
+        """Drops the content received so far: the transaction is over."""
         self.reader = self.chunks = None

@@ -1,4 +1,4 @@
-"""Cuts a stream of octets into command lines. Only CRLF ends a line, and no line grows for ever."""
+"""Splits octets into command lines. Only CRLF ends a line, and long lines are truncated."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class LineBuffer:
     def __init__(self) -> None:
         self.octets = 0  # received and not yet used
         self.progress = 0  # lines taken out, and octets dropped
-        # Most reads are one line. So a read is kept as it came, with the place up to which it is
-        # used: to remove a line from the front of a bytearray costs twice as much.
+        # Most reads are one line. So a read is kept unchanged, with the position of its unused
+        # part: removing a line from the front of a bytearray costs twice as much.
         self._data = b""
         self._start = 0  # where the unused octets begin
         self._searched = 0  # up to here there is no line end
@@ -22,7 +22,6 @@ class LineBuffer:
         self._cut: bytes | None = None  # the beginning of a line that is too long
 
     def feed(self, data: bytes) -> None:
-        """Takes octets."""
         if self._skip:
             skipped = min(self._skip, len(data))
             self._skip -= skipped
@@ -35,7 +34,7 @@ class LineBuffer:
         self._data, self.octets = data, len(data)
 
     def skip(self, octets: int) -> None:
-        """Drops this many octets, including those that are still to come."""
+        """Drops this many octets, including octets that have not arrived yet."""
         self._skip += octets
         self.feed(self.take())
 
@@ -50,7 +49,7 @@ class LineBuffer:
         return self._data[self._start : self._start + octets]
 
     def has_line(self, octets: int) -> bool:
-        """Whether a line ends within the first unused octets, this many."""
+        """Whether a line ends within the first `octets` unused octets."""
         return self._data.find(b"\r\n", self._start, self._start + octets) >= 0
 
     def next_line(self) -> bytes | None:

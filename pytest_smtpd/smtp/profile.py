@@ -1,4 +1,4 @@
-"""What a server offers, worked out once from its settings and shared by all its sessions."""
+"""The features that a server offers, derived once from its settings for all its sessions."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Settings(Protocol):
 
 
 class Profile:
-    """Settings and what is derived from them: the extensions, the EHLO reply, the greeting."""
+    """Settings, and the extensions, EHLO reply and greeting that follow from them."""
 
     def __init__(self, settings: Settings, *, date: Callable[[], str]) -> None:
-        """`date` gives the time of day for the greeting, as RFC 5322 section 3.3 writes it."""
+        """`date` returns the date for the greeting, in the form of RFC 5322 section 3.3."""
         self._date = date
         self.hostname = settings.greeting_hostname
         self.lmtp = settings.protocol == "lmtp"
@@ -61,7 +61,7 @@ class Profile:
 
             self.mechanisms = mechanisms.offered(settings.auth_mechanisms, settings.users)
         self.extensions = self._extensions(settings)
-        # EHLO works even if each extension is missing only because something else is
+        # EHLO works even if each extension is missing only because it needs another one
         self.esmtp = bool(set(settings.extensions).difference(settings.without_extensions))
         self.pipelining = "PIPELINING" in self.extensions
         self.enhanced_codes = "ENHANCEDSTATUSCODES" in self.extensions
@@ -88,7 +88,6 @@ class Profile:
         return banner if word in banner.split() else f"{word} {banner}"
 
     def greeting(self) -> Reply:
-        """The 220 greeting."""
         date = self._date()
         if date != self._greeted_at:  # the date changes once a second, and so does the greeting
             row = replies.GREETING

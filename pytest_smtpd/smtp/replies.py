@@ -1,6 +1,6 @@
 """Every reply that the server can give, in one table. No other module has the text of a reply.
 
-A row is written as a client sees it after EHLO; before EHLO `encode` leaves out the enhanced code.
+A row is the reply after EHLO; before EHLO `encode` leaves out the enhanced code.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 class Reply:
     """An SMTP reply (RFC 5321 section 4.2).
 
-    `code` is the three-digit reply code, 200 to 599. `text` is what follows it; a line feed in it
-    makes a multi-line reply. `enhanced` is an enhanced status code such as ``"4.2.1"`` (RFC 3463),
-    sent in each line, and only where it was negotiated (RFC 2034); its class must be the first
+    `code` is the three-digit reply code, 200 to 599. `text` follows the code; a line feed in the
+    text makes a multi-line reply. `enhanced` is an enhanced status code, ``"4.2.1"`` (RFC 3463),
+    sent in each line, and only if it was negotiated (RFC 2034); its class must be the first
     digit of `code`.
 
     Raises `ValueError` for a code out of range, a text with control characters, or an enhanced
@@ -36,7 +36,7 @@ class Reply:
     text: str
     enhanced: str | None = None
 
-    # The encoded forms: a row of the table is sent again and again
+    # The encoded forms: each row of the table is sent often
     _octets: dict[tuple[bool, bool], bytes] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -83,7 +83,7 @@ class Reply:
 
     @property
     def positive(self) -> bool:
-        """Whether the command it answers took effect (2xx, and 354 which asks for the data)."""
+        """Whether the command took effect (2xx, and 354 after DATA)."""
         return self.code < 300 or self.code == 354
 
     def with_text(self, text: str) -> Reply:

@@ -1,8 +1,8 @@
 """One SMTP or LMTP session without I/O: octets in, events out, octets to send.
 
-`next_event` works through what was received until the owner has to decide something. The owner
-answers with `accept`, `refuse` or `ignore`, and only then does the session go on. So pipelined
-commands wait for their turn, and nothing that a client does can overtake a rule.
+`next_event` processes received octets until the owner has to decide about an event. The owner
+answers with `accept`, `refuse` or `ignore`, and only then does the session continue. So pipelined
+commands wait, and no command can overtake a rule.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Session(Standing):
 
     @property
     def journal(self) -> Journal:
-        """Told of the conversation as it happens; the owner may replace it between two events."""
+        """Records the conversation; the owner may replace the journal between two events."""
         return self.conduct.journal
 
     @journal.setter
@@ -53,29 +53,29 @@ class Session(Standing):
 
     @property
     def input(self) -> LineBuffer:
-        """Octets that are received and not used, outside of a message's content."""
+        """Octets that are received and not yet used, outside of a message's content."""
         return self.intake.lines
 
     @property
     def backlog(self) -> int:
-        """How many octets are received and not used."""
+        """The number of octets that are received and not yet used."""
         return self.intake.lines.octets
 
     @property
     def content_octets(self) -> int | None:
-        """The octets of the present message that have come so far; None outside of a message."""
+        """The octets received so far of the present message; None outside of a message."""
         reader = self.intake.reader or self.intake.chunks
         return None if reader is None else reader.size
 
     @property
     def progress(self) -> int:
-        """Grows with each line and each octet of content: the client is not silent."""
+        """Grows with each line and each octet of content, to detect a silent client."""
         return self.intake.lines.progress + self.intake.content_progress
 
     # ---- octets
 
     def receive(self, data: bytes) -> None:
-        """Takes octets from the client, in any portions."""
+        """Takes octets from the client, in pieces of any size."""
         if self.closing or not data:
             return
         intake = self.intake
@@ -99,7 +99,7 @@ class Session(Standing):
         self.conduct.talks_early()
 
     def bytes_to_send(self) -> bytes:
-        """The octets that are due to the client now. Each octet is returned once."""
+        """The octets to send to the client now. Each octet is returned once."""
         output, self._output = self._output, []
         return output[0] if len(output) == 1 else b"".join(output)
 
@@ -110,7 +110,7 @@ class Session(Standing):
         self._event = Connected(peer)
 
     def next_event(self) -> Event | None:
-        """The next event, or the one that still waits for its verdict.
+        """The next event, or the event that still waits for its verdict.
 
         None when more octets are needed, or when `lines_left` is 0.
         """
@@ -132,7 +132,7 @@ class Session(Standing):
         return self._event
 
     def _hear(self, line: bytes) -> Event | None:
-        """Reads a line: the event that it leads to, or None if no verdict is needed."""
+        """Reads a line and returns its event, None if no verdict is needed."""
         if line.startswith(_CLIENT_HELLO):
             self._hang_up_on_tls()
             return None
@@ -192,7 +192,7 @@ class Session(Standing):
         if not reader.over:
             return MessageReceived(reader.content(), transaction)
         journal.violation("size-exceeded")
-        # RFC 2033 section 4.2: a reply for each recipient, to what ends the message
+        # RFC 2033 section 4.2: a reply for each recipient, at the end of the message
         each = self.profile.lmtp and self.command.brings_message
         self.end_message()
         self.conduct.refused()
@@ -230,8 +230,8 @@ class Session(Standing):
     def accept(self, reply: Answer | Sequence[Answer] | None = None) -> None:
         """Lets the command take effect; `reply` replaces the usual one.
 
-        After a message LMTP needs a reply for each recipient: then `reply` is a sequence. AUTH goes
-        on to its end first; a `reply` then replaces the last one, whatever the credentials.
+        After an LMTP message `reply` is a sequence, with a reply for each recipient. AUTH first
+        runs to its end; a `reply` then replaces its last reply, whatever the credentials.
         """
         event = self._take_event()
         if isinstance(event, Auth):
@@ -247,7 +247,7 @@ class Session(Standing):
             self._send_all(reply)
 
     def refuse(self, reply: Reply | Sequence[Reply]) -> None:
-        """Answers the command, which has no effect; a message is lost with its transaction."""
+        """Answers the command without effect; a message is dropped with its transaction."""
         event = self._take_event()
         if isinstance(event, Connected):
             self.phase = OPENINGS["550"]
@@ -256,7 +256,7 @@ class Session(Standing):
         self._send_all(reply)
 
     def ignore(self) -> None:
-        """No effect and no reply: the owner sends what it likes, or nothing."""
+        """Drops the event without effect and reply; the owner may send any octets instead."""
         event = self._take_event()
         if isinstance(event, Connected):
             self.phase = OPENINGS["220"]
@@ -264,7 +264,7 @@ class Session(Standing):
         self.conduct.misled = True
 
     def close(self, reply: Reply) -> None:
-        """Ends the session from the server's side; an event that waits is dropped."""
+        """Ends the session from the server's side, and drops a waiting event."""
         if not self.closing:
             self._inspect(self._event)
             self._event = None
@@ -272,7 +272,7 @@ class Session(Standing):
             self.closing = True
 
     def client_closed(self) -> None:
-        """The client sends nothing more, and all that it sent was worked through."""
+        """The client has closed its side, and all its octets are processed."""
         self._inspect(self._event)
         self._event = None
         if self.closing:
@@ -303,7 +303,7 @@ class Session(Standing):
     # ---- replies
 
     def send(self, reply: Answer) -> None:
-        """Adds a reply to what is due to the client."""
+        """Adds a reply to the octets to send."""
         octets = reply.encode(enhanced=self.esmtp and self.profile.enhanced_codes, utf8=self.utf8)
         self._output.append(octets)
         self.conduct.journal.server(octets)

@@ -1,7 +1,7 @@
-"""All that a session knows of its client, and how each command that is carried out changes it.
+"""The state of a session, and the effect of each accepted command on it.
 
-The next phase comes from the table in `commands`. What the client did wrong is in `conduct`, what
-it sent and was not used yet in `intake`.
+The table in `commands` gives the next phase. `conduct` has the client's violations, `intake` the
+unused octets.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .replies import Reply, fill
 
 
 class Standing:
-    """Where a session stands. `Session` is built on it, and is what its owner sees."""
+    """The state of a session, and the base class of `Session`."""
 
     def __init__(self, profile: Profile, journal: Journal) -> None:
         self.profile = profile  # the owner may replace it between two events
@@ -34,19 +34,19 @@ class Standing:
         self.transaction: Transaction | None = None
         self.utf8 = False  # the last MAIL had SMTPUTF8, so replies may be UTF-8
         self.tls = False
-        self.tls_due = False  # send what is due, shake hands, then call `tls_established`
-        self.closing = False  # nothing more is read; close when all is sent
+        self.tls_due = False  # send the replies, do the handshake, then call `tls_established`
+        self.closing = False  # read nothing more; close when all is sent
         self.quit = False  # closing because the client said QUIT
 
     def end_message(self) -> None:
-        """The message has its verdict, and the transaction is over."""
+        """Ends the transaction after the verdict on its message."""
         if not self.command.brings_message:  # over the limit before its last chunk
             self.command = LAST_CHUNK
         self._end_transaction()
         self._arrive()
 
     def tls_established(self) -> None:
-        """The handshake is done: all that was known before is forgotten (RFC 3207 section 4.2)."""
+        """Resets the session after the handshake (RFC 3207 section 4.2)."""
         if self.phase is not Phase.CONNECT:  # otherwise TLS comes first
             self._end_transaction()
             self._arrive()
@@ -63,7 +63,7 @@ class Standing:
         self.conduct.any_refused = False
 
     def begin_chunk(self, octets: int, *, last: bool) -> None:
-        """BDAT takes effect before its chunk is there; only then it leads to an event."""
+        """Applies BDAT before its chunk arrives; the event follows after the chunk."""
         if last:
             self.command = LAST_CHUNK
         else:
@@ -129,7 +129,7 @@ class Standing:
         return fill(replies.BYE, hostname=self.profile.hostname)
 
 
-# What an accepted event does, by its class; a `match` over all of them costs five times as much
+# The effect of an accepted event, by class; a `match` over all of them costs five times as much
 EFFECTS: dict[type[events.Event], Callable[[Standing, Any], Reply]] = {
     events.Connected: Standing._connected,
     events.Hello: Standing._hello,

@@ -1,4 +1,4 @@
-"""What a client can do against the RFCs: a row for each code, with a sentence and a section.
+"""The violations of the RFCs: a row for each code, with a sentence and a section.
 
 The engine records codes; the transcript, `strict` and the reference page read the rows. Rule: this
 module imports nothing of the package.
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What a client did against the protocol, even where the server let it pass.
+    """A client's violation of the protocol, also if the server accepted the command.
 
-    `code` is stable, `text` says it in a sentence, `rfc` names the section.
+    `code` is stable, `text` describes the violation in a sentence, `rfc` names the section.
     """
 
     code: str

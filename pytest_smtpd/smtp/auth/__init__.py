@@ -1,4 +1,4 @@
-"""AUTH (RFC 4954): one exchange, the SASL mechanisms, and what the mechanisms share.
+"""AUTH (RFC 4954): the exchange, the SASL mechanisms, and their shared helpers.
 
-Nothing is loaded here: hashlib and hmac are only for servers whose clients authenticate.
+Imports nothing, so that hashlib and hmac load only when a client authenticates.
 """

@@ -1,7 +1,7 @@
-"""What a SASL mechanism is on the server's side: decoded octets in, the next step out.
+"""The server's side of a SASL mechanism: takes decoded octets, returns the next step.
 
-Rule: a mechanism does not know base64, reply codes or the cancelling ``*`` (RFC 4954). Nothing a
-client can send raises, and no secret is in a ``repr``.
+Rule: a mechanism does not handle base64, reply codes or the cancelling ``*`` (RFC 4954). No input
+of a client raises, and no ``repr`` shows a secret.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Users: TypeAlias = Mapping[str, str] | Literal["any"]
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """The exchange goes on: send `data`, and pass the client's answer to `Mechanism.respond`."""
+    """The exchange continues: send `data`, and pass the client's answer to `Mechanism.respond`."""
 
     data: bytes = field(repr=False)
 
@@ -74,20 +74,20 @@ class Mechanism(ABC):
         self._next: Callable[[bytes], Step] = self._over
 
     def start(self, initial: bytes | None) -> Step:
-        """Begins, with the decoded initial response, or None if AUTH had none.
+        """Begins with the decoded initial response, None if AUTH had none.
 
         An initial response is malformed if the mechanism takes none (RFC 4954 section 4).
         """
         return self._ask(b"", self._first) if initial is None else self._first(initial)
 
     def respond(self, data: bytes) -> Step:
-        """Takes the decoded answer to the last challenge. After the end it is malformed."""
+        """Reads the decoded answer to the last challenge. Any answer after the end is malformed."""
         step, self._next = self._next, self._over
         return step(data)
 
     @abstractmethod
     def _first(self, data: bytes) -> Step:
-        """Takes the first message of the client."""
+        """Reads the client's first message."""
 
     def _over(self, data: bytes) -> Step:
         return MALFORMED
@@ -111,7 +111,7 @@ class Mechanism(ABC):
         return None
 
     def _check(self, user: str, password: str) -> Success | Failure:
-        # RFC 4616 section 2: an empty name is never right
+        # RFC 4616 section 2: an empty name is never valid
         if not user:
             return REFUSED
         if self._users == "any":

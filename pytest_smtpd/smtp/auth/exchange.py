@@ -1,6 +1,6 @@
 """The AUTH exchange between a session and a SASL mechanism (RFC 4954 section 4).
 
-It does base64, the cancelling ``*`` and the replies; the mechanisms read the octets.
+It handles base64, the cancelling ``*`` and the replies; the mechanisms read the octets.
 """
 
 from __future__ import annotations
@@ -46,11 +46,10 @@ class AuthExchange:
         self._outcome = outcome
 
     def start(self, initial: bytes | None) -> Turn:
-        """The answer to the AUTH command, which had this decoded initial response."""
+        """Answers the AUTH command with this decoded initial response."""
         return self._turn(self._mechanism.start(initial))
 
     def respond(self, line: bytes) -> Turn:
-        """The answer to one line of the client."""
         if line == b"*":
             return Turn(replies.AUTH_CANCELLED)
         try:

@@ -31,7 +31,7 @@ class Plain(Mechanism):
 
 
 class Login(Mechanism):
-    """draft-murchison-sasl-login, with the prompts that every client knows.
+    """draft-murchison-sasl-login, with the usual prompts.
 
     An initial response is the user name: Python's smtplib and .NET send one.
     """
@@ -82,7 +82,7 @@ class CramMD5(Mechanism):
         if found is None:
             return REFUSED
         sent = bytes.fromhex(digest.decode("ascii"))
-        # RFC 2195 does not prepare the password, draft-ietf-sasl-crammd5 does: clients do either
+        # RFC 2195 does not prepare the password, draft-ietf-sasl-crammd5 does: accept both
         keys = {found[1], prepared(found[1])}
         right = any(hmac.compare_digest(sent, self._digest(key)) for key in keys)
         return Success(found[0]) if right else REFUSED
@@ -94,7 +94,7 @@ class CramMD5(Mechanism):
 
 
 class _Bearer(Mechanism):
-    """What both OAuth mechanisms share: a refusal is first a challenge, then a failure."""
+    """The base of both OAuth mechanisms: a refusal is first a challenge, then a failure."""
 
     cleartext = True
     _error: ClassVar[bytes]

@@ -1,6 +1,6 @@
-"""What the SASL mechanisms share: prepared texts, encodings, digests, small grammars.
+"""Helpers of the SASL mechanisms: prepared texts, encodings, digests, small grammars.
 
-Rule: whatever a client sends gives a value or None, never an exception.
+Rule: any input of a client gives a value or None, never an exception.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import hmac
 import re
 from collections.abc import Mapping
 
-SCRAM_ITERATIONS = 4096  # the least that RFC 7677 section 4 allows: tests pay for each
+SCRAM_ITERATIONS = 4096  # the minimum of RFC 7677 section 4: each one costs time
 
-# The names that IANA has registered, and further SCRAM names that clients use. Any other word in
-# their place may be a password
+# The names registered by IANA, and further SCRAM names in use. Any other word may be a password
 _NAMES = """
     9798-M-DSA-SHA1 9798-M-ECDSA-SHA1 9798-M-RSA-SHA1-ENC 9798-U-DSA-SHA1 9798-U-ECDSA-SHA1
     9798-U-RSA-SHA1-ENC ANONYMOUS CRAM-MD5 DIGEST-MD5 EAP-AES128 EAP-AES128-PLUS
@@ -47,7 +46,7 @@ def saslprep(text: str) -> str | None:
     ]
     if any(table(char) for char in result for table in prohibited):
         return None
-    # RFC 3454 section 6: right-to-left text begins and ends with such a character, and has no other
+    # RFC 3454 section 6: right-to-left text begins and ends with RandALCat, and has no LCat
     if any(map(stringprep.in_table_d1, result)) and (
         any(map(stringprep.in_table_d2, result))
         or not stringprep.in_table_d1(result[0])
@@ -58,8 +57,8 @@ def saslprep(text: str) -> str | None:
 
 
 def prepared(password: str) -> str:
-    # SASLprep prohibits characters that are newer than Unicode 3.2, emoji for example. Clients send
-    # a password with one unprepared: libpq does, and so do clients without SASLprep
+    # SASLprep prohibits characters newer than Unicode 3.2, such as emoji. Then clients send the
+    # password unprepared, as libpq does
     prepared = saslprep(password)
     return password if prepared is None else prepared
 
@@ -101,7 +100,7 @@ def unb64(text: str) -> bytes | None:
 
 
 def gs2_header(text: str) -> tuple[str, str, str] | None:
-    """The GS2 header as it was sent, its authorization identity, and the text behind it.
+    """The GS2 header as it was sent, its authorization identity, and the rest of the text.
 
     gs2-cbind-flag "," [authzid] "," (RFC 5801 section 4)
     """

@@ -72,7 +72,7 @@ class ScramSHA256(Mechanism):
         if gs2 is None:
             return MALFORMED
         self._header, authzid, self._bare = gs2
-        # RFC 5802 sections 5.1 and 6: both fail the authentication, and are no bad syntax
+        # RFC 5802 sections 5.1 and 6: both fail the authentication; neither is bad syntax
         if self._header.startswith("p=") or ",m=" in f",{self._bare}":
             return REFUSED
         match = self._CLIENT_FIRST.fullmatch(self._bare)
