@@ -76,9 +76,22 @@ class _Angle(NamedTuple):
     end: int
 
 
+# No comment, quote, group or encoded word: then commas alone divide the addresses
+_PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+/?^_`{|}~@., -]+")
+
+
 def read_addresses(value: str) -> AddressList:
     """The addresses of a source value on one line. A flaw is named like the problem it makes."""
-    return _Reader(value.strip()).read()
+    value = value.strip()
+    if _PLAIN.fullmatch(value):
+        found = [piece.strip(" ") for piece in value.split(",")]
+        if not any(" " in each or each.endswith(".") for each in found):
+            groups = [Group(None, [Mailbox("", each)]) for each in found if each]
+            return AddressList(groups, [_EMPTY_PLACE] * found.count(""))
+    return _Reader(value).read()
+
+
+_EMPTY_PLACE = Flaw("obsolete-syntax", "an empty place in a list of addresses")
 
 
 class _Reader:
@@ -149,7 +162,7 @@ class _Reader:
     ) -> None:
         if _is_blank(element):
             if not may_be_empty:
-                self._flaws.append(Flaw("obsolete-syntax", "an empty place in a list of addresses"))
+                self._flaws.append(_EMPTY_PLACE)
             return
         if angle is None:
             found = Mailbox("", self._address(element))

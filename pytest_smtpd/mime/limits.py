@@ -18,7 +18,7 @@ FIELDS = 10_000  # of one part
 ALL_FIELDS = 100_000  # of all parts
 FIELD = 65_536  # octets of a field that is read; a longer one is given as its raw text
 # Octets of all fields that are read: lists of odd addresses take a second for 500,000.
-FIELD_OCTETS = 131_072
+FIELD_OCTETS = 98_304
 SEARCHED_OCTETS = 524_288  # of all fields, searched for control characters and empty folds
 PARAMETERS = 1_000  # of one field
 ADDRESS_OCTETS = 180_224  # of address lists; these are read even if `FIELD` is exceeded
