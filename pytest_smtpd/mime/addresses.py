@@ -228,7 +228,7 @@ class _Reader:
 
 
 def _is_blank(tokens: list[_Token]) -> bool:
-    return not any(kind != "space" for kind, _ in tokens)
+    return all(kind == "space" for kind, _ in tokens)
 
 
 def _tokens(value: str) -> Iterator[_Token]:
